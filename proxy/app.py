@@ -1,0 +1,121 @@
+"""The composition root: builds everything by hand, and runs it."""
+
+import dataclasses
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.supervisors import Multiprocess
+
+from proxy import __version__
+from proxy.edge import application
+from proxy.edge.listeners import bind, listening, signals, web_config
+from proxy.edge.service import Load, Service
+from proxy.settings import Settings, load
+from proxy.telemetry.logs import Forward, Log
+from proxy.telemetry.metrics import MULTIPROCESS, Metrics, prepare_multiprocess
+
+CONFIG = "REASONING_PROXY_CONFIG"
+LISTEN = "REASONING_PROXY_LISTEN"
+"""How a worker learns of an address given on the command line."""
+
+
+def create_app(settings: Settings, *, reread: Load | None = None, log: Log | None = None) -> Starlette:
+    """The ASGI application of these settings. `reread` loads them again; None: there is nothing to reload."""
+    service = Service(settings, metrics=Metrics(__version__), log=log or Log(sys.stderr), load=reread)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(service.aclose)
+            if settings.server.admin is not None:
+                shared = MULTIPROCESS in os.environ
+                await stack.enter_async_context(
+                    listening(application.admin(service), settings.server.admin, shared=shared)
+                )
+            with signals(service):
+                yield
+
+    app = application.public(service, lifespan)
+    app.state.service = service
+    return app
+
+
+def serve(settings: Settings, *, workers: int = 1, source: Path | None = None) -> int:
+    """Serves until a signal ends it; gives the process's exit status. `source`: the file to reload and give to workers."""
+    if source is None and Path(settings.source).is_file():
+        source = Path(settings.source)
+    if workers > 1 and source is None:
+        return _refuse("Several workers need a configuration file, which each of them reads.")
+    try:
+        bound = bind(settings.server.listen)
+    except OSError as error:
+        return _refuse(f"Cannot listen on {settings.server.listen}: {error.strerror}.")
+    _quiet_exit()
+    if workers > 1 and source is not None:
+        os.environ |= {CONFIG: str(source.resolve()), LISTEN: settings.server.listen}
+        with tempfile.TemporaryDirectory(prefix="reasoning-proxy-metrics-") as folder:
+            prepare_multiprocess(Path(os.environ.get(MULTIPROCESS, folder)))
+            config = web_config("proxy.app:from_environment", settings.server.drain_s, workers=workers)
+            _Workers(config, [bound]).run()
+        return 0
+    log = Log(sys.stderr)
+    forward_libraries(log)
+    app = create_app(settings, reread=_reread(source, settings.server.listen), log=log)
+    server = uvicorn.Server(web_config(app, settings.server.drain_s))
+    server.run(sockets=[bound])
+    return 0 if server.started else 1
+
+
+def from_environment() -> Starlette:
+    """The application of one worker process."""
+    log = Log(sys.stderr)
+    forward_libraries(log)
+    reread = _reread(Path(os.environ[CONFIG]), os.environ.get(LISTEN))
+    return create_app(reread(), reread=reread, log=log)
+
+
+def forward_libraries(log: Log) -> None:
+    """Warnings of the web server and of asyncio become lines of our log."""
+    for name in ("uvicorn.error", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [Forward(log)], False
+
+
+class _Workers(Multiprocess):
+    def handle_hup(self) -> None:
+        """Every worker reloads; none is replaced, so no stream has to end."""
+        for process in self.processes:
+            if process.pid is not None:
+                os.kill(process.pid, signal.SIGHUP)
+
+
+def _reread(source: Path | None, listen: str | None) -> Load:
+    def reread() -> Settings:
+        if source is None:
+            raise FileNotFoundError(2, "there is no configuration file to read again")
+        settings = load(source, os.environ)
+        server = settings.server if listen is None else dataclasses.replace(settings.server, listen=listen)
+        return dataclasses.replace(settings, server=server)
+
+    return reread
+
+
+def _quiet_exit() -> None:
+    # The web server raises its signals again once it has stopped; by then there is nothing left to end.
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+
+
+def _refuse(message: str) -> int:
+    print(message, file=sys.stderr)
+    return 1

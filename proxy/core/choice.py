@@ -1,0 +1,244 @@
+"""One choice of an answer: a provider's deltas (or its whole message) → canonical ones.
+
+The order of sources is that of `docs/dialects.md`: flat fields, details, typed parts, the flag, tags.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from proxy.core import codec, finish
+from proxy.core.details import DetailsReader
+from proxy.core.dialect import Dialect, Flag
+from proxy.core.echo import Echo
+from proxy.core.parts import read as read_parts
+from proxy.core.splitter import Mark, TagSplitter
+from proxy.core.tags import Grammar, Piece, grammar
+from proxy.core.tool_calls import ToolCalls
+
+_TWINS = frozenset({"content", "reasoning_content"})
+
+
+class DialectReader:
+    """A dialect prepared for reading; the same for all choices of an answer. `thinking`: whether the request thinks."""
+
+    def __init__(self, dialect: Dialect, *, thinking: bool, seed: str) -> None:
+        self.dialect = dialect
+        self.fields = dialect.fields
+        self.details_key = dialect.details.field if dialect.details else ""
+        self.seed = seed
+        implicit = dialect.tags.implicit_start
+        self.inside = implicit == "always" or (implicit == "when_thinking" and thinking)
+        self.flag_path = tuple(dialect.flag.path.split(".")) if dialect.flag else ()
+        self.unless_path = tuple(dialect.flag.unless.split(".")) if dialect.flag and dialect.flag.unless else ()
+        self.grammar: Grammar = grammar(dialect.tags, dialect.flag.pairs if dialect.flag else ())
+        self.quick = self.fields[:1] == ("reasoning_content",) and not dialect.dedupe_repeated_reasoning
+        """Whether a non-empty `reasoning_content` may pass without looking at anything else."""
+
+    def mark(self, delta: dict[str, Any], *, whole: bool) -> Mark:
+        """What the dialect's flag says of the content beside it."""
+        if not self.flag_path or self.flag_path[0] not in delta:
+            return Mark.NONE
+        flag: Flag | None = self.dialect.flag
+        value = _at(delta, self.flag_path)
+        if flag is None or type(value) is not type(flag.equals) or value != flag.equals:
+            return Mark.NONE
+        return Mark.MAYBE if whole or _at(delta, self.unless_path) is not None else Mark.REASONING
+
+
+def _at(value: Any, path: tuple[str, ...]) -> Any:
+    """The value at a path of keys, or None."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if path else None
+
+
+@dataclass(slots=True)
+class Spoken:
+    """What one delta or message says."""
+
+    pieces: list[Piece] = field(default_factory=list)
+    """(is reasoning, text) in order."""
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    """Tool calls."""
+    opaque: list[dict[str, Any]] = field(default_factory=list)
+    """Typed reasoning parts that carry more than text."""
+    others: list[Any] = field(default_factory=list)
+    """Typed parts that are neither reasoning nor text."""
+    plain: bool = True
+    """Every key but the text of `content` may stay as it came."""
+
+    def is_same_as(self, delta: dict[str, Any]) -> bool:
+        """Whether the delta or message says just this, in the canonical way, so that it may leave as it came."""
+        if not self.plain:
+            return False
+        said = [(True, delta.get("reasoning_content")), (False, delta.get("content"))]
+        return self.pieces == [(is_reasoning, text) for is_reasoning, text in said if text]
+
+
+class Choice:
+    """The state of one choice. Feed it deltas in order, or one whole message."""
+
+    def __init__(self, reader: DialectReader, index: int = 0) -> None:
+        self._reader = reader
+        self._dialect = reader.dialect
+        self._echo = Echo()
+        self._details = DetailsReader(snapshots=bool(reader.dialect.details and reader.dialect.details.snapshots))
+        self._splitter: TagSplitter | None = None
+        self._literal = False
+        self._last_reasoning = ""
+        self.calls = ToolCalls(reader.dialect.tool_calls, f"{reader.seed}_{index}" if index else reader.seed)
+        self.index = index
+        self.role_sent = False
+        self.finished: str | None = None
+        """The finish reason, once it came."""
+        self.generated = False
+        """Whether anything was generated at all."""
+        self.source: str | None = None
+        """Where reasoning was last seen: a field's name, `details`, `content_parts` or `tags`."""
+        self.odd: list[str] = []
+        """Kinds of oddities met; whoever reads them empties the list."""
+
+    @property
+    def undecided(self) -> str:
+        """All of the content so far, where it may still be the beginning of a delimiter; else empty."""
+        return self._splitter.undecided if self._splitter else ""
+
+    def reason(self, word: Any) -> str | None:
+        """The upstream's finish word → OpenAI's, knowing whether calls were made."""
+        return finish.canonical(word, called=self.calls.made, own=self._dialect.finish_reason.map)
+
+    def is_plain(self, delta: dict[str, Any]) -> bool:
+        """Whether a delta in mid-answer is canonical at first sight: the shape of nearly all deltas."""
+        if not self.role_sent or not delta.keys() <= _TWINS:
+            return False
+        reasoning, content = delta.get("reasoning_content"), delta.get("content")
+        if type(content) is str and content and self._literal:
+            return not reasoning
+        if type(reasoning) is not str or not reasoning or content or not self._reader.quick:
+            return False
+        self.generated = True
+        self.source = "reasoning_content"
+        return self._echo.new("field", reasoning) == reasoning
+
+    def read(self, delta: dict[str, Any], word: Any = None) -> Spoken:
+        """Reads one delta. `word`: the upstream's finish word, where one came with it."""
+        spoken = Spoken()
+        self._read_fields(delta, spoken)
+        self._read_content(delta, spoken, whole=False)
+        entries = delta.get("tool_calls")
+        if isinstance(entries, list) and entries:
+            if self._splitter:
+                self._tagged(spoken, self._splitter.end_block())
+            spoken.entries = self.calls.feed(entries)
+            one_kind = not delta.get("content") and not any(flat_text(delta.get(name)) for name in self._reader.fields)
+            spoken.plain = spoken.plain and one_kind and _identical(spoken.entries, entries)
+        elif delta.get("content") and spoken.pieces and spoken.pieces[0][0]:
+            spoken.plain = False
+        if word:
+            self._close(spoken, word)
+        self.generated = self.generated or bool(spoken.pieces or spoken.entries)
+        return spoken
+
+    def close(self, *, stopped: bool) -> Spoken:
+        """The stream ended without a finish word: what was held. `stopped`: it counts as an end by the model itself."""
+        spoken = Spoken()
+        if self.finished is None:
+            self._close(spoken, "stop" if stopped else "length")
+        return spoken
+
+    def read_whole(self, message: dict[str, Any], word: Any) -> Spoken:
+        """Reads a whole message: the same road as a delta, all at once."""
+        spoken = Spoken()
+        self._read_fields(message, spoken)
+        self._read_content(message, spoken, whole=True)
+        entries = message.get("tool_calls")
+        if isinstance(entries, list) and entries:
+            spoken.entries = self.calls.whole(entries)
+            spoken.plain = spoken.plain and _identical(spoken.entries, entries)
+        self._close(spoken, word, entries=False)
+        self.generated = self.generated or bool(spoken.pieces or spoken.entries)
+        return spoken
+
+    def _read_fields(self, delta: dict[str, Any], spoken: Spoken) -> None:
+        text = key = ""
+        for name in self._reader.fields:
+            value = flat_text(delta[name]) if name in delta else ""
+            if value and key:
+                self.odd.append("both_reasoning_fields")
+                spoken.plain = False
+            elif value:
+                text, key = value, name
+                spoken.plain = name == "reasoning_content" and isinstance(delta[name], str)
+        listed = self._details.text(delta[self._reader.details_key]) if self._reader.details_key in delta else ""
+        if key:
+            new = self._echo.new("field", text)
+            if listed == text:
+                self._echo.same("details", "field")
+            if self._dialect.dedupe_repeated_reasoning:
+                new, self._last_reasoning = ("" if text == self._last_reasoning else new), text
+        else:
+            new = self._echo.new("details", listed) if listed else ""
+        if new:
+            spoken.pieces.append((True, new))
+        if key or listed:
+            self.source = "details" if listed else key
+
+    def _read_content(self, delta: dict[str, Any], spoken: Spoken, *, whole: bool) -> None:
+        content = delta.get("content")
+        if isinstance(content, str):
+            if content:
+                self._split(spoken, content, mark=self._reader.mark(delta, whole=whole))
+            return
+        if content is None:
+            return
+        spoken.plain = False
+        if not isinstance(content, list | dict):
+            self._split(spoken, codec.dumps(content).decode(), mark=Mark.NONE)
+            return
+        parts = read_parts(content if isinstance(content, list) else [content], self._dialect.content_parts)
+        for is_reasoning, text in parts.pieces:
+            if not is_reasoning:
+                self._split(spoken, text, mark=self._reader.mark(delta, whole=whole))
+            elif new := self._echo.new("parts", text):
+                spoken.pieces.append((True, new))
+                self.source = "content_parts"
+        spoken.opaque, spoken.others = parts.opaque, parts.others
+
+    def _split(self, spoken: Spoken, text: str, *, mark: Mark) -> None:
+        if self._splitter is None:
+            # reasoning that came in a field cannot also have an implicit start in the content
+            inside = self._reader.inside and self.source is None
+            self._splitter = TagSplitter(self._reader.grammar, inside=inside)
+        if self._literal and mark is not Mark.REASONING:
+            spoken.pieces.append((False, text))
+            return
+        self._tagged(spoken, self._splitter.feed(text, mark))
+        self._literal = self._splitter.literal
+
+    def _tagged(self, spoken: Spoken, pieces: list[Piece]) -> None:
+        for is_reasoning, text in pieces:
+            if not is_reasoning:
+                spoken.pieces.append((False, text))
+            elif new := self._echo.new("tags", text):
+                spoken.pieces.append((True, new))
+                self.source = "tags"
+
+    def _close(self, spoken: Spoken, word: Any, *, entries: bool = True) -> None:
+        if self._splitter:
+            stopped = not self.calls.made and self.reason(word or "stop") == "stop"
+            self._tagged(spoken, self._splitter.close(stopped=stopped))
+            self._literal = self._splitter.literal
+        if entries and (more := self.calls.close()):
+            spoken.plain = False
+            spoken.entries = [*spoken.entries, *more]
+
+
+def flat_text(value: Any) -> str:
+    """A reasoning field's text: a string, or an object with a `text` (Envoy AI Gateway for Bedrock sends that)."""
+    if isinstance(value, dict):
+        value = value.get("text")
+    return value if isinstance(value, str) else ""
+
+
+def _identical(found: list[Any], given: list[Any]) -> bool:
+    return len(found) == len(given) and all(a is b for a, b in zip(found, given, strict=True))

@@ -1,0 +1,39 @@
+"""The canonical chunk: the one thing in the middle."""
+
+from typing import Any, Literal
+
+Kind = Literal["reasoning", "answer"]
+
+_ANSWER_KEYS = ("content", "tool_calls", "refusal", "function_call", "audio")
+
+
+class Chunk:
+    """One `chat.completion.chunk` in the canonical schema (contract: guarantees C1–C8 of `docs/schema.md`).
+
+    `data` is the chunk as a plain dict; whoever changes it sets `raw` to None. `raw` is the JSON text that arrived,
+    kept where nothing had to change, and is then what leaves (C9).
+    """
+
+    __slots__ = ("data", "raw")
+
+    def __init__(self, data: dict[str, Any], raw: bytes | None = None) -> None:
+        self.data = data
+        self.raw = raw
+
+    def __repr__(self) -> str:
+        return f"Chunk({self.data!r}, raw={self.raw is not None})"
+
+
+def kind_of(data: dict[str, Any]) -> Kind | None:
+    """What a canonical chunk generates: reasoning, answer (text, refusal, tool call, audio) or nothing."""
+    for choice in data["choices"]:
+        delta = choice.get("delta")
+        if delta:
+            if delta.get("reasoning_content"):
+                return "reasoning"
+            if delta.get("content"):
+                return "answer"
+            for key in _ANSWER_KEYS:
+                if delta.get(key):
+                    return "answer"
+    return None

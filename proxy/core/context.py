@@ -1,0 +1,24 @@
+"""What must be known of a request to read its answer."""
+
+from dataclasses import dataclass
+
+from proxy.core.dialect import Dialect
+from proxy.core.render import Rendering
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerContext:
+    """What the pipeline must know of the request whose answer it reads."""
+
+    dialect: Dialect
+    rendering: Rendering
+    model: str
+    """The target's model, for answers that name none."""
+    fallback_id: str
+    """A fresh unique id, for answers that have none; also the seed of made-up tool call ids."""
+    created: int
+    """Unix time in seconds, for answers that have none."""
+    thinking: bool = True
+    """Whether this request makes the target think; decides `implicit_start: when_thinking`."""
+    include_usage: bool = False
+    """Whether the client asked for `stream_options.include_usage`."""

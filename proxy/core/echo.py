@@ -1,0 +1,46 @@
+"""One reasoning text from several sources (contract C3).
+
+Hosts send the same reasoning in two places: `reasoning` and `reasoning_details`, or tags in `content` beside
+`reasoning_content` (llama.cpp `deepseek-legacy`); most do it delta by delta, some repeat the whole at the end.
+"""
+
+_HEAD = 256
+"""Characters by which a repetition is told from another text; nothing longer is kept."""
+
+
+class Echo:
+    """Lets a text through once, whichever source says it first. One per choice; bounded memory.
+
+    A source whose text follows what has been said is silent as far as it repeats it. Once it differs, it is a text of
+    its own and all of it is let through, also what had been taken for a repetition.
+    """
+
+    __slots__ = ("_at", "_head", "_own")
+
+    def __init__(self) -> None:
+        self._head = ""  # the beginning of what was said
+        self._at: dict[str, int] = {}  # source → how much of the head it has said
+        self._own: dict[str, bool] = {}  # source → True: a text of its own; False: a repetition to the end
+
+    def new(self, source: str, text: str) -> str:
+        """What of `text` has not been said yet."""
+        decided = self._own.get(source)
+        if decided is not None:
+            return text if decided else ""
+        at = self._at.get(source, 0)
+        known = self._head[at : at + len(text)]
+        if not text.startswith(known):
+            self._own[source] = True
+            return self._head[:at] + text
+        fresh = text[len(known) :]
+        self._head += fresh[: _HEAD - len(self._head)]
+        self._at[source] = at + len(text)
+        if self._at[source] >= _HEAD:
+            self._own[source] = bool(fresh)
+        return fresh
+
+    def same(self, source: str, twin: str) -> None:
+        """`source` has just said, in one delta, what `twin` did: what it says alone later goes on from there."""
+        self._at[source] = self._at.get(twin, 0)
+        if twin in self._own:
+            self._own[source] = self._own[twin]

@@ -1,0 +1,81 @@
+"""The frame around the choices: id, object, created, model, the same all through an answer (contract C4)."""
+
+from typing import Any
+
+from proxy.core.chunk import Chunk
+from proxy.core.context import AnswerContext
+
+_OBJECT = "chat.completion.chunk"
+_REPEATED = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider")
+_FRAME = frozenset({*_REPEATED, "choices", "usage"})
+_EMPTY: tuple[Any, ...] = (None, "", [], {})
+
+
+class Envelope:
+    """Learns the frame from the upstream's first usable values and puts it on every chunk."""
+
+    def __init__(self, context: AnswerContext) -> None:
+        self._context = context
+        self.id: str | None = None
+        self._created: int | None = None
+        self._model: str | None = None
+        self.settled = False
+        """Whether the frame is final."""
+
+    def learn(self, event: dict[str, Any]) -> None:
+        """Takes what the upstream gives and is still missing."""
+        if self.id is None:
+            self.id = _text(event.get("id"))
+        if self._created is None:
+            self._created = _time(event.get("created"))
+        if self._model is None:
+            self._model = _text(event.get("model"))
+
+    def settle(self) -> None:
+        """From here on what is still missing is made up."""
+        self.settled = True
+        self.id = self.id or self._context.fallback_id
+        self._created = self._created or self._context.created
+        self._model = self._model or self._context.model
+
+    def stamp(self, chunk: Chunk) -> Chunk:
+        """Puts the frame on a chunk; one that has it already keeps its bytes."""
+        data = chunk.data
+        if data.get("id") != self.id or data.get("created") != self._created or data.get("object") != _OBJECT:
+            data["id"], data["object"], data["created"] = self.id, _OBJECT, self._created
+            chunk.raw = None
+        if not _text(data.get("model")):
+            data["model"] = self._model
+            chunk.raw = None
+        return chunk
+
+    def whole(self, body: dict[str, Any]) -> bool:
+        """Puts the frame on a whole answer; returns whether anything had to change."""
+        self.learn(body)
+        self.settle()
+        frame = {"id": self.id, "object": "chat.completion", "created": self._created, "model": self._model}
+        wrong = {key: value for key, value in frame.items() if body.get(key) != value}
+        body.update(wrong)
+        return bool(wrong)
+
+
+def framed(event: dict[str, Any], choices: list[dict[str, Any]]) -> list[Chunk]:
+    """One chunk for each choice. The first keeps all of the event's keys, the later ones its frame."""
+    frame = {key: event[key] for key in _REPEATED if key in event}
+    return [
+        Chunk({**(event if position == 0 else frame), "choices": [choice]}) for position, choice in enumerate(choices)
+    ]
+
+
+def carries_more(event: dict[str, Any]) -> bool:
+    """Whether an event holds anything beside its frame, choices and usage."""
+    return any(value not in _EMPTY for key, value in event.items() if key not in _FRAME)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _time(value: Any) -> int | None:
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and value >= 1
+    return int(value) if usable else None

@@ -1,0 +1,255 @@
+"""Provider's events → canonical chunks (contract C1–C8). The only reader of provider JSON in a stream."""
+
+from typing import Any
+
+from proxy.core import codec, usage
+from proxy.core.choice import Choice, DialectReader, Spoken
+from proxy.core.chunk import Chunk, kind_of
+from proxy.core.context import AnswerContext
+from proxy.core.deltas import choice_objects, deltas, own_delta, says_more, without_text
+from proxy.core.envelope import Envelope, carries_more, framed
+from proxy.core.errors import UpstreamError, UpstreamProtocol
+from proxy.core.finish import inferred
+from proxy.core.upstream_error import from_payload, is_error
+
+_ENDINGS = ("error", "finish_reason", "native_finish_reason")
+_PLAIN_CHOICE = frozenset({"index", "delta", "logprobs"})
+
+
+class Normalizer:
+    """Reads the events of one streamed answer. Once `error` is set, nothing more comes.
+
+    `feed` takes one event's data, `done` the `[DONE]`, `end` a bare end, `flush` a breakage. Each returns the canonical
+    chunks that are now certain.
+    """
+
+    def __init__(self, context: AnswerContext) -> None:
+        self._context = context
+        self._reader = DialectReader(context.dialect, thinking=context.thinking, seed=context.fallback_id[-24:])
+        self._choices: dict[int, Choice] = {}
+        self._envelope = Envelope(context)
+        self._leading: list[Chunk] = []  # chunks without content that wait for the answer's id
+        self._waiting: list[Chunk] = []  # whole events, all of whose text may still be the beginning of a delimiter
+        self._usage_sent = False
+        self.usage: dict[str, Any] | None = None
+        """The last usage of the stream, normalised."""
+        self.error: UpstreamError | None = None
+        self.odd: list[str] = []
+        """Kinds of oddities met; whoever reads them empties the list."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every choice that was seen has ended."""
+        return bool(self._choices) and all(choice.finished for choice in self._choices.values())
+
+    @property
+    def finish_reason(self) -> str | None:
+        """That of the first choice."""
+        return next((choice.finished for choice in self._choices.values()), None)
+
+    @property
+    def source(self) -> str | None:
+        """Where reasoning was seen: a field's name, `details`, `content_parts`, `tags`, or None."""
+        return next((choice.source for choice in self._choices.values() if choice.source), None)
+
+    def feed(self, data: bytes, name: bytes = b"") -> list[Chunk]:
+        """One event. What is no JSON object is skipped and counted."""
+        try:
+            value = codec.loads(data)
+        except ValueError:
+            value = None
+        if name == b"error" or is_error(value):
+            return self._fail(value, data)
+        if not isinstance(value, dict):
+            self.odd.append("malformed_json")
+            return []
+        if name not in (b"", b"message") and "choices" not in value:
+            return []  # a gateway's own event, such as `ping`
+        return self._take(value, None if b"\n" in data else data)
+
+    def done(self) -> list[Chunk]:
+        """`[DONE]`: what the answer's end lacks is inferred."""
+        if not self._choices:
+            self.error = UpstreamProtocol("The upstream ended its stream without a completion.")
+            return []
+        chunks = self._close(infer=True)
+        if self._context.include_usage and self.usage and not self._usage_sent:
+            self._usage_sent = True
+            chunks += self._sendable([Chunk({"choices": [], "usage": self.usage})])
+        return chunks
+
+    def end(self) -> list[Chunk]:
+        """The stream ended without `[DONE]`: complete if every choice has ended, else broken off."""
+        self.odd.append("missing_done")
+        if self.complete or (self._choices and self._context.dialect.finish_reason.missing == "infer"):
+            return self.done()
+        chunks = self.flush()
+        what = "before the answer was complete" if self._choices else "without a completion"
+        self.error = UpstreamProtocol(f"The upstream closed the stream {what}.")
+        return chunks
+
+    def flush(self) -> list[Chunk]:
+        """Something broke: what was held, so that nothing that arrived is lost."""
+        return self._close(infer=False)
+
+    def _fail(self, value: Any, data: bytes) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        choices = value.get("choices") if isinstance(value, dict) else None
+        if isinstance(choices, list) and choices:  # text may ride on the event that reports the failure
+            kept = [{k: v for k, v in one.items() if k not in _ENDINGS} for one in choices if isinstance(one, dict)]
+            chunks = self._take({**{k: v for k, v in value.items() if k != "error"}, "choices": kept}, None)
+        chunks += self.flush()
+        self.error = from_payload(value if value is not None else data.decode("utf-8", "replace"))
+        return chunks
+
+    def _take(self, event: dict[str, Any], raw: bytes | None) -> list[Chunk]:
+        self._envelope.learn(event)
+        choices = event.get("choices")
+        if not isinstance(choices, list):
+            event["choices"] = choices = []
+            raw = None
+        found = usage.find(event)
+        if found is not None:
+            if self._usage_sent:
+                self.odd.append("duplicate_usage")
+            self.usage = usage.canonical(found, self._context.dialect.usage.completion_excludes_reasoning)
+        if not choices:
+            return self._sendable(self._without_choices(event, raw))
+        if event.get("usage") is not None:
+            del event["usage"]
+            raw = None
+        one = choices[0] if len(choices) == 1 else None
+        chunks = self._single(event, one, raw) if isinstance(one, dict) else self._several(event, choices, raw)
+        if not chunks and found is not None and self.complete:
+            chunks = self._without_choices({**event, "choices": [], "usage": self.usage}, None)
+        return self._sendable(chunks)
+
+    def _without_choices(self, event: dict[str, Any], raw: bytes | None) -> list[Chunk]:
+        """A chunk with usage alone, or with something of the host's own."""
+        given = event.get("usage")
+        if given is not None and self.usage and self._context.include_usage and self.complete and not self._usage_sent:
+            self._usage_sent = True
+            event["usage"] = self.usage
+            return [Chunk(event, raw if given is self.usage else None)]
+        if given is not None:
+            del event["usage"]
+            raw = None
+        return [Chunk(event, raw)] if carries_more(event) else []
+
+    def _single(self, event: dict[str, Any], choice: dict[str, Any], raw: bytes | None) -> list[Chunk]:
+        """An event with one choice, as nearly all are."""
+        state = self._state(choice, 0)
+        delta = choice.get("delta")
+        if delta.__class__ is dict and not self._waiting and state.is_plain(delta) and choice.keys() <= _PLAIN_CHOICE:
+            return [Chunk(event, raw)]
+        waited = state.undecided if self._waiting else ""
+        delta, same = own_delta(choice, generated=state.generated)
+        spoken = state.read(delta, choice.get("finish_reason"))
+        if state.undecided and spoken == Spoken() and (self._waiting or state.undecided == delta.get("content")):
+            self._waiting.append(self._as_it_came(event, choice, delta, raw, state, same=same))
+            return []
+        released = self._release(state, spoken, waited)
+        said = self._said(state, choice, delta, spoken, same=same)
+        if said is None:
+            return [*released, Chunk(event, raw)]
+        if not said and carries_more(event):
+            said = [{"index": state.index, "delta": {}, "finish_reason": None}]
+        return [*released, *framed(event, said)]
+
+    def _several(self, event: dict[str, Any], choices: list[Any], raw: bytes | None) -> list[Chunk]:
+        """An event with several choices; each has its own state."""
+        released = self._release(None, Spoken(), "")
+        every: list[dict[str, Any]] = []
+        unchanged = True
+        for position, choice in enumerate(choices):
+            if not isinstance(choice, dict):
+                unchanged = False
+                continue
+            state = self._state(choice, position)
+            delta, same = own_delta(choice, generated=state.generated)
+            spoken = state.read(delta, choice.get("finish_reason"))
+            said = self._said(state, choice, delta, spoken, same=same)
+            unchanged = unchanged and said is None
+            every += [choice] if said is None else said
+        return [*released, *([Chunk(event, raw)] if unchanged else framed(event, every))]
+
+    def _said(
+        self, state: Choice, choice: dict[str, Any], delta: dict[str, Any], spoken: Spoken, *, same: bool
+    ) -> list[dict[str, Any]] | None:
+        """The choice objects that say it canonically; None where the one that came does."""
+        word, reason = choice.get("finish_reason"), None
+        if word and state.finished is None:
+            state.finished = reason = state.reason(word)
+        same = same and (word == reason if word else word is None)
+        role = delta.get("role")
+        if same and (role is None and "role" not in delta if state.role_sent else isinstance(role, str) and role):
+            if spoken.is_same_as(delta) and choice.get("index") == state.index:
+                state.role_sent = True
+                return None
+        first_role = None if state.role_sent else role if isinstance(role, str) and role else "assistant"
+        made = deltas(delta, spoken, self._reader, role=first_role)
+        if not (spoken.pieces or spoken.entries or reason or says_more(choice, made[0], self._reader)):
+            return []
+        state.role_sent = True
+        return choice_objects(choice, state.index, made, reason, None if reason == word else word)
+
+    def _as_it_came(
+        self, event: dict[str, Any], choice: dict[str, Any], delta: dict[str, Any], raw: bytes | None, state: Choice, *, same: bool
+    ) -> Chunk:
+        """A whole event that waits: right but for its text, of which nothing is known yet."""
+        said = self._said(state, choice, delta, Spoken(pieces=[(False, delta["content"])] if delta.get("content") else []), same=same)
+        if said is None:
+            return Chunk(event, raw)
+        return Chunk({**event, "choices": said})
+
+    def _release(self, state: Choice | None, spoken: Spoken, waited: str) -> list[Chunk]:
+        """Whole events that waited: as they came where their text is answer, else what they carry beside it."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return waiting
+        if state and spoken.pieces and not spoken.pieces[0][0] and spoken.pieces[0][1].startswith(waited):
+            rest = spoken.pieces[0][1][len(waited) :]
+            spoken.pieces[:1] = [(False, rest)] if rest else []
+            return waiting
+        kept = without_text(waiting, self._reader)
+        if not kept:
+            for choice in self._choices.values():
+                choice.role_sent = choice.generated and choice.role_sent
+        return kept
+
+    def _close(self, *, infer: bool) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        for state in self._choices.values():
+            waited = state.undecided if self._waiting else ""
+            spoken = state.close(stopped=infer)
+            chunks += self._release(state, spoken, waited)
+            reason = None
+            if infer and state.finished is None:
+                state.finished = reason = inferred(called=state.calls.made)
+            if spoken.pieces or spoken.entries or reason:
+                made = deltas({}, spoken, self._reader, role=None if state.role_sent else "assistant")
+                state.role_sent = True
+                chunks += framed({}, choice_objects({}, state.index, made, reason, None))
+        self._envelope.settle()
+        return self._sendable(chunks)
+
+    def _sendable(self, chunks: list[Chunk]) -> list[Chunk]:
+        """Puts the frame on. Chunks before the first content wait for the answer's id, if theirs has none."""
+        if not self._envelope.settled:
+            if self._envelope.id is None and not any(kind_of(chunk.data) for chunk in chunks):
+                self._leading += chunks
+                return []
+            self._envelope.settle()
+        if self._leading:
+            chunks, self._leading = [*self._leading, *chunks], []
+        return [self._envelope.stamp(chunk) for chunk in chunks]
+
+    def _state(self, choice: dict[str, Any], position: int) -> Choice:
+        index = choice.get("index")
+        if not isinstance(index, int) or isinstance(index, bool):
+            index = position
+        state = self._choices.get(index)
+        if state is None:
+            state = self._choices[index] = Choice(self._reader, index)
+            state.odd = self.odd
+        return state

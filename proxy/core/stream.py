@@ -1,0 +1,311 @@
+"""The pipeline of one answer: upstream bytes → canonical chunks → this client's bytes.
+
+    bytes ─► sse ─► normalizer ─► render ─► bytes
+
+`StreamPipeline` serves a client that asked for a stream, `WholePipeline` one that asked for one body. Both take
+whatever the upstream sends, SSE or JSON: the first byte that is no white space tells which.
+"""
+
+from typing import Any
+
+from proxy.core import codec, sse
+from proxy.core.aggregate import Aggregator
+from proxy.core.chunk import Chunk, kind_of
+from proxy.core.context import AnswerContext
+from proxy.core.errors import ProxyError, UpstreamError, UpstreamProtocol
+from proxy.core.normalizer import Normalizer
+from proxy.core.render import Rendering, Renderer, render_whole
+from proxy.core.synthesize import chunks_of
+from proxy.core.timeline import Timeline
+from proxy.core.upstream_error import not_a_completion
+from proxy.core.whole import WholeAnswer
+
+__all__ = ["AnswerContext", "StreamPipeline", "WholePipeline"]
+
+MAX_BODY_BYTES = 256 * 1024 * 1024
+"""A whole answer, or JSON where a stream was expected; several times the largest known (images as base64)."""
+
+_DONE = sse.encode(sse.DONE)
+
+
+class _Reader:
+    """What both pipelines share: telling JSON from SSE, and reading events in their order."""
+
+    def __init__(self, context: AnswerContext, timeline: Timeline) -> None:
+        self.error: ProxyError | None = None
+        self._context = context
+        self._timeline = timeline
+        self._parser = sse.EventParser()
+        self._normalizer = Normalizer(context)
+        self._json: list[bytes] | None = None  # the body, once it is known to be JSON
+        self._size = 0
+        self._head: bytes | None = b""  # what came before it was told; None once it is
+        self._ended = False  # nothing that the upstream sends counts any more
+        self.source: str | None = None
+        """Where reasoning was seen: a field's name, `details`, `content_parts`, `tags`, or None."""
+
+    def _told(self, data: bytes) -> bytes:
+        """Decides by the body's first byte whether it is JSON; returns what there is to read."""
+        if self._head is None:
+            return data
+        head = (self._head + data).removeprefix(b"\xef\xbb\xbf").lstrip()
+        if not head or b"\xef\xbb\xbf".startswith(head):
+            self._head += data
+            return b""
+        data, self._head = self._head + data, None
+        if head[:1] in (b"{", b"["):
+            self._json = []
+        elif head[:1] == b"<":
+            self._fail(not_a_completion("it looks like HTML"))
+        return data
+
+    def _keep(self, data: bytes) -> None:
+        """Collects a JSON body."""
+        if self._json is not None:
+            self._json.append(data)
+            self._size += len(data)
+            if self._size > MAX_BODY_BYTES:
+                self._json = []
+                self._fail(not_a_completion(f"a body of more than {MAX_BODY_BYTES} bytes"))
+
+    def _events(self, data: bytes) -> list[sse.Event]:
+        try:
+            return self._parser.feed(data)
+        except sse.EventTooLargeError as error:
+            self._fail(not_a_completion(str(error)))
+            return []
+
+    def _whole(self) -> WholeAnswer | None:
+        """The collected JSON body as a canonical answer, or None with `error` set."""
+        body = b"".join(self._json or ()).removeprefix(b"\xef\xbb\xbf")
+        try:
+            answer = WholeAnswer(codec.loads_first(body), self._context)
+        except UpstreamError as error:
+            self._fail(error)
+        except ValueError:
+            self._fail(not_a_completion("the body is no valid JSON"))
+        else:
+            self._count(answer.odd)
+            self.source = answer.source
+            self._timeline.usage = answer.usage
+            self._timeline.finish_reason = answer.finish_reason
+            return answer
+        return None
+
+    def _mark(self, chunks: list[Chunk], now: float) -> bool:
+        """Enters into the timeline what the chunks generated; returns whether they did."""
+        kinds = {kind_of(chunk.data) for chunk in chunks}
+        if "reasoning" in kinds:
+            self._timeline.reasoning(now)
+        if "answer" in kinds:
+            self._timeline.answer(now)
+        return kinds not in (set(), {None})
+
+    def _settle(self) -> None:
+        """Takes over what the normalizer found out."""
+        self._count(self._normalizer.odd)
+        self._normalizer.odd.clear()
+        self.source = self._normalizer.source
+        self._timeline.usage = self._normalizer.usage
+        self._timeline.finish_reason = self._normalizer.finish_reason
+        if self._normalizer.error and self.error is None:
+            self._fail(self._normalizer.error)
+
+    def _count(self, kinds: list[str]) -> None:
+        for kind in kinds:
+            self._timeline.count(kind)
+
+    def _fail(self, error: ProxyError) -> None:
+        self.error = error
+        self._ended = True
+
+
+class StreamPipeline(_Reader):
+    """Turns an upstream answer into the client's event stream.
+
+    `begun` turns true with the first generated content: before it, `error` may still become a real HTTP status and
+    the bytes returned so far may still be thrown away. `done` turns true when nothing more will come: after `[DONE]`
+    or an error. Once begun, errors come out of `feed` and `close` as error events, followed by `[DONE]`.
+    """
+
+    def __init__(self, context: AnswerContext, timeline: Timeline) -> None:
+        super().__init__(context, timeline)
+        self.begun = False
+        self.done = False
+        rendering = context.rendering
+        self._as_it_is = rendering.form == "passthrough"
+        self._renderer = None if self._as_it_is or rendering == Rendering() else Renderer(rendering)
+
+    def feed(self, data: bytes, now: float) -> bytes:
+        """All that one read of upstream bytes gives the client; may be empty. Never raises for upstream data."""
+        if self.done:
+            return data if self._as_it_is else b""
+        given = data
+        data = self._told(data)
+        if self._json is not None:
+            self._keep(data)
+            return given if self._as_it_is else b""
+        out: list[bytes] = []
+        chunks: list[Chunk] = []
+        for name, text in self._events(data) if data and not self._ended else ():
+            if name is None:
+                if self.begun or chunks:
+                    out += [self._written(chunks, now), sse.comment(text)]
+                    chunks = []
+            elif text.strip() == sse.DONE:
+                chunks += self._normalizer.done()
+                self._ended = True
+            else:
+                chunks += self._normalizer.feed(text, name)
+                self._ended = self._normalizer.error is not None
+            if self._ended:
+                break
+        self._settle()
+        out.append(self._written(chunks, now))
+        if self._ended:
+            out.append(self._ending())
+        return given if self._as_it_is else b"".join(out)
+
+    def close(self, now: float, error: ProxyError | None = None) -> bytes:
+        """The end of the upstream body, or what broke it. Returns the closing bytes; sets `error` where there is one."""
+        if self.done:
+            return b""
+        if self._json is not None and error is None:
+            return self._close_json(now)
+        chunks: list[Chunk] = []
+        if self._json is None and not self._ended:
+            chunks = self._last_events()
+            if error is None or self._normalizer.complete:  # a reset after the last chunk takes nothing away
+                chunks += self._normalizer.end()
+            elif self._normalizer.error is None:
+                chunks += self._normalizer.flush()
+                self._fail(error)
+        elif error is not None:
+            self._fail(error)
+        self._settle()
+        out = self._written(chunks, now) + self._ending()
+        if self._as_it_is:
+            return self._ending_of(error) if error is not None and self.error is error else b""
+        return out
+
+    def _last_events(self) -> list[Chunk]:
+        """An event whose blank line never came."""
+        chunks: list[Chunk] = []
+        for name, text in self._parser.close():
+            if name is not None and text.strip() != sse.DONE and self._normalizer.error is None:
+                chunks += self._normalizer.feed(text, name)
+        return chunks
+
+    def _close_json(self, now: float) -> bytes:
+        answer = self._whole()
+        if answer is None:
+            return b"" if self._as_it_is else self._ending()
+        chunks = chunks_of(answer.body)
+        if self._context.include_usage and answer.usage:
+            frame = {key: answer.body[key] for key in ("id", "created", "model")}
+            last = {**frame, "object": "chat.completion.chunk", "choices": [], "usage": answer.usage}
+            chunks.append(Chunk(last))
+        out = self._written(chunks, now)
+        ending = self._ending()
+        return b"" if self._as_it_is else out + ending
+
+    def _written(self, chunks: list[Chunk], now: float) -> bytes:
+        """Chunks as this client's events."""
+        if not chunks:
+            return b""
+        if self._mark(chunks, now):
+            self.begun = True
+        if self._as_it_is:
+            return b""
+        if self._renderer is not None:
+            chunks = [rendered for chunk in chunks for rendered in self._renderer.feed(chunk)]
+        return _encoded(chunks)
+
+    def _ending(self) -> bytes:
+        """The last bytes of the stream: what the rendering still holds, the error if there is one, `[DONE]`."""
+        self.done = True
+        held = _encoded(self._renderer.close()) if self._renderer else b""
+        return held + self._ending_of(self.error)
+
+    def _ending_of(self, error: ProxyError | None) -> bytes:
+        return (sse.encode(codec.dumps(error.event_body())) if error else b"") + _DONE
+
+
+class WholePipeline(_Reader):
+    """Turns an upstream answer into one JSON body. `error` is set where the answer is an error or no completion."""
+
+    def __init__(self, context: AnswerContext, timeline: Timeline) -> None:
+        super().__init__(context, timeline)
+        self._given: list[bytes] = []
+        self._aggregator = Aggregator()
+
+    def feed(self, data: bytes, now: float) -> bytes:
+        """Takes upstream bytes; always returns b""."""
+        if self._context.rendering.form == "passthrough":
+            self._given.append(data)
+        data = self._told(data)
+        if self._json is not None:
+            self._keep(data)
+        elif data and not self._ended:
+            self._aggregate(self._events(data), now)
+        return b""
+
+    def close(self, now: float, error: ProxyError | None = None) -> bytes:
+        """The whole body (a JSON object), or b"" where `error` is set."""
+        if error is not None:
+            self._fail(self.error or error)
+            return b""
+        if self.error is not None:
+            return b""
+        body = self._whole_body(now) if self._json is not None else self._aggregated(now)
+        if self.error is None and self._context.rendering.form == "passthrough":
+            return b"".join(self._given)
+        return body
+
+    def _aggregate(self, events: list[sse.Event], now: float) -> None:
+        chunks: list[Chunk] = []
+        for name, text in events:
+            if name is None or self._ended:
+                continue
+            if text.strip() == sse.DONE:
+                chunks += self._normalizer.done()
+                self._ended = True
+            else:
+                chunks += self._normalizer.feed(text, name)
+                self._ended = self._normalizer.error is not None
+        self._mark(chunks, now)
+        self._settle()
+        for chunk in chunks:
+            self._aggregator.feed(chunk)
+
+    def _aggregated(self, now: float) -> bytes:
+        if not self._ended:
+            self._aggregate(self._parser.close(), now)
+        if not self._ended:
+            self._ended = True
+            for chunk in self._normalizer.end():
+                self._aggregator.feed(chunk)
+            self._settle()
+        if self.error is not None:
+            return b""
+        body = self._aggregator.result()
+        if self._normalizer.usage:
+            body["usage"] = self._normalizer.usage
+        return codec.dumps(render_whole(body, self._context.rendering))
+
+    def _whole_body(self, now: float) -> bytes:
+        answer = self._whole()
+        if answer is None:
+            return b""
+        self._mark(chunks_of(answer.body), now)
+        rendered = render_whole(answer.body, self._context.rendering)
+        if answer.same and rendered is answer.body:
+            return b"".join(self._json or ()).strip()
+        return codec.dumps(rendered)
+
+
+def _encoded(chunks: list[Chunk]) -> bytes:
+    events: list[bytes] = []
+    for chunk in chunks:
+        events += (b"data: ", codec.dumps(chunk.data) if chunk.raw is None else chunk.raw, b"\n\n")
+    return b"".join(events)

@@ -1,0 +1,102 @@
+"""Token counts with OpenAI's meaning (contract C7; sources of every rule: `docs/dialects.md`, usage).
+
+`completion_tokens` includes `completion_tokens_details.reasoning_tokens`, `total_tokens` is prompt plus completion,
+`prompt_tokens_details.cached_tokens` is part of the prompt. Unknown keys are kept.
+"""
+
+from typing import Any, Literal
+
+Excludes = Literal["auto", "yes", "no"]
+
+
+def find(chunk: dict[str, Any]) -> dict[str, Any] | None:
+    """The usage that a chunk or whole answer carries, wherever its host puts it, or None."""
+    groq = chunk.get("x_groq")
+    choices = chunk.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    for usage in (chunk.get("usage"), first.get("usage"), groq.get("usage") if isinstance(groq, dict) else None):
+        if isinstance(usage, dict) and any(value is not None for value in usage.values()):
+            return usage
+    return None
+
+
+def canonical(usage: dict[str, Any], excludes: Excludes = "auto") -> dict[str, Any]:
+    """Provider's counts → OpenAI's. Returns the same object where nothing has to change.
+
+    `excludes`: whether `completion_tokens` leaves the reasoning out; `auto` tells by the sum with `total_tokens`.
+    """
+    prompt = _first(usage, "prompt_tokens", "input_tokens")
+    completion = _first(usage, "completion_tokens", "output_tokens")
+    total = _first(usage, "total_tokens")
+    if prompt is None and completion is None:
+        return usage
+    if prompt is None:
+        prompt = max(total - completion, 0) if total and completion is not None else 0
+    if completion is None:
+        completion = max(total - prompt, 0) if total else 0
+    reasoning = _reasoning(usage)
+    completion, reasoning = _with_reasoning(prompt, completion, total, reasoning, excludes)
+    counts = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    changed = {key: value for key, value in counts.items() if not _same(usage.get(key), value)}
+    if reasoning:
+        _put(usage, changed, "completion_tokens_details", "reasoning_tokens", reasoning)
+    cached = _cached(usage)
+    if cached:
+        _put(usage, changed, "prompt_tokens_details", "cached_tokens", cached)
+    return {**usage, **changed} if changed else usage
+
+
+def _with_reasoning(
+    prompt: int, completion: int, total: int | None, reasoning: int | None, excludes: Excludes
+) -> tuple[int, int | None]:
+    """Adds the reasoning to the completion where the host left it out."""
+    if excludes == "no":
+        return completion, reasoning
+    if excludes == "yes":
+        return completion + (reasoning or 0), reasoning
+    if not total:
+        return (completion + reasoning if reasoning and reasoning > completion else completion), reasoning
+    gap = total - prompt - completion
+    if gap <= 0:
+        return completion, reasoning
+    if not reasoning:
+        return completion + gap, gap  # Gemini counts thoughts in the total alone
+    if gap == reasoning or reasoning > completion:
+        return completion + reasoning, reasoning  # xAI, DeepInfra
+    return completion, reasoning
+
+
+def _reasoning(usage: dict[str, Any]) -> int | None:
+    """First positive count of the places where hosts put it; else 0 where one says so, else None."""
+    places = (usage.get("completion_tokens_details"), usage.get("output_tokens_details"), usage)
+    found = [_first(place, "reasoning_tokens") for place in places if isinstance(place, dict)]
+    known = [count for count in found if count is not None]
+    return next((count for count in known if count > 0), 0 if known else None)
+
+
+def _cached(usage: dict[str, Any]) -> int | None:
+    for key in ("prompt_tokens_details", "prompt_token_details"):  # the second is Mistral's own spelling
+        details = usage.get(key)
+        if isinstance(details, dict) and (count := _first(details, "cached_tokens")) is not None:
+            return count
+    return _first(usage, "prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens")
+
+
+def _put(usage: dict[str, Any], changed: dict[str, Any], group: str, key: str, count: int) -> None:
+    details = usage.get(group)
+    details = details if isinstance(details, dict) else {}
+    if not _same(details.get(key), count):
+        changed[group] = {**details, key: count}
+
+
+def _first(counts: dict[str, Any], *keys: str) -> int | None:
+    """The first of the keys that holds a count; a float such as 12.0 is one, true and "12" are none."""
+    for key in keys:
+        value = counts.get(key)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 and value == int(value):
+            return int(value)
+    return None
+
+
+def _same(found: Any, count: int) -> bool:
+    return isinstance(found, int) and not isinstance(found, bool) and found == count

@@ -1,0 +1,72 @@
+"""A whole answer as a provider sends it → the canonical one: the same road as a stream, all at once (contract C12)."""
+
+from typing import Any
+
+from proxy.core import usage
+from proxy.core.choice import Choice, DialectReader
+from proxy.core.context import AnswerContext
+from proxy.core.deltas import message
+from proxy.core.envelope import Envelope
+from proxy.core.finish import inferred
+from proxy.core.upstream_error import from_payload, is_error, not_a_completion
+
+
+class WholeAnswer:
+    """One whole answer. `body` is canonical; `same` says that it is what came. `source` as in `Normalizer`.
+
+    Raises UpstreamError where the value reports an error or is no completion.
+    """
+
+    def __init__(self, value: Any, context: AnswerContext) -> None:
+        if is_error(value):
+            raise from_payload(value)
+        if not isinstance(value, dict) or not isinstance(value.get("choices"), list):
+            raise not_a_completion(_what(value))
+        self.odd: list[str] = []
+        self.source: str | None = None
+        self._reader = DialectReader(context.dialect, thinking=context.thinking, seed=context.fallback_id[-24:])
+        self.body: dict[str, Any] = dict(value)
+        choices = [
+            self._choice(one, position) for position, one in enumerate(value["choices"]) if isinstance(one, dict)
+        ]
+        self.body["choices"] = choices
+        self.same = len(choices) == len(value["choices"])
+        self.same = self.same and all(a is b for a, b in zip(choices, value["choices"], strict=True))
+        self.same = not Envelope(context).whole(self.body) and self.same
+        found = usage.find(value)
+        if found is not None:
+            self.body["usage"] = usage.canonical(found, context.dialect.usage.completion_excludes_reasoning)
+            self.same = self.same and self.body["usage"] is value.get("usage")
+        self.usage = self.body["usage"] if found is not None else None
+        self.finish_reason: str | None = choices[0]["finish_reason"] if choices else None
+
+    def _choice(self, given: dict[str, Any], position: int) -> dict[str, Any]:
+        messages = given.get("messages")
+        said = given.get("message") or given.get("delta") or (messages[-1] if isinstance(messages, list) and messages else {})
+        said = said if isinstance(said, dict) else {}
+        state = Choice(self._reader, position)
+        word = given.get("finish_reason")
+        spoken = state.read_whole(said, word)
+        self.odd += state.odd
+        self.source = self.source or state.source
+        reason = state.reason(word) or inferred(called=state.calls.made)
+        role = said.get("role")
+        role = role if isinstance(role, str) and role else "assistant"
+        framed = reason == word and role == said.get("role") and given.get("index") == position
+        framed = framed and "message" in given and "delta" not in given
+        if framed and spoken.is_same_as(said) and "usage" not in given and said.get("function_call") != {}:
+            return given
+        out: dict[str, Any] = {"index": position}
+        out |= {k: v for k, v in given.items() if k not in ("delta", "messages", "usage", "index")}
+        out["message"] = {"role": role, **message(said, spoken, self._reader)}
+        out["finish_reason"] = reason
+        if word and word != reason and given.get("native_finish_reason") is None:
+            out["native_finish_reason"] = str(word)
+        return out
+
+
+def _what(value: Any) -> str:
+    """What came instead, in a few words that quote nothing of it."""
+    if isinstance(value, dict):
+        return "the JSON object has no choices"
+    return f"the body is a JSON {type(value).__name__}"

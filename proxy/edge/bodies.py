@@ -1,0 +1,73 @@
+"""A request's body: read up to a size, parsed, and judged as far as every target would judge it alike."""
+
+from typing import Any
+
+from starlette.types import Receive
+
+from proxy.core.codec import loads_exact
+from proxy.core.errors import RequestInvalid, RequestTooLarge
+from proxy.relay import ClientGoneError
+
+
+async def read(receive: Receive, headers: dict[str, str], limit: int) -> bytes:
+    """The whole body. Raises RequestTooLarge above `limit` bytes, ClientGoneError where the client leaves."""
+    _judge_head(headers, limit)
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _judge_head(headers: dict[str, str], limit: int) -> None:
+    if headers.get("content-type", "").lower().startswith("multipart/"):
+        raise RequestInvalid("Multipart bodies are not relayed: send a JSON body with a `model`.", param="content-type")
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise RequestInvalid("Send the body without a content-encoding.", param="content-encoding")
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit:
+        raise _too_large(limit)
+
+
+def _too_large(limit: int) -> RequestTooLarge:
+    return RequestTooLarge(f"The request's body is larger than {limit} bytes (server.max_request_bytes).")
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """The JSON object of a body that names a `model`. Raises RequestInvalid."""
+    try:
+        body = loads_exact(data)
+    except (ValueError, RecursionError):
+        raise RequestInvalid("The request's body is not JSON." if data.strip() else "The request has no body.") from None
+    if not isinstance(body, dict):
+        raise RequestInvalid("The request's body must be a JSON object.")
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise RequestInvalid("`model` must be a non-empty string.", param="model")
+    stream = body.get("stream")
+    if stream is not None and not isinstance(stream, bool):
+        raise RequestInvalid("`stream` must be true or false.", param="stream")
+    return body
+
+
+def judge_chat(body: dict[str, Any]) -> None:
+    """What a chat completion needs beyond `parse`. Raises RequestInvalid."""
+    if not isinstance(body.get("messages"), list):
+        raise RequestInvalid("`messages` must be a list.", param="messages")
+    options = body.get("stream_options")
+    if options is not None and not isinstance(options, dict):
+        raise RequestInvalid("`stream_options` must be an object.", param="stream_options")
+
+
+def wants_usage(body: dict[str, Any]) -> bool:
+    """Whether the client asked for a last chunk with the usage."""
+    options = body.get("stream_options")
+    return isinstance(options, dict) and options.get("include_usage") is True

@@ -1,0 +1,166 @@
+"""`POST /v1/…`: chat completions, and the relay of everything else whose JSON body names a model."""
+
+import random
+import re
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from proxy.core.codec import dumps
+from proxy.core.errors import MethodNotAllowed, ModelNotFound, RouteNotFound
+from proxy.core.render import Rendering
+from proxy.core.request import prepare
+from proxy.core.stream import AnswerContext, StreamPipeline, WholePipeline
+from proxy.core.timeline import Timeline
+from proxy.edge import bodies, heads, keys
+from proxy.edge.service import Service, State
+from proxy.relay import Outlet
+from proxy.routing import Match, ResolvedTarget, ordered, targets
+from proxy.telemetry.exchange import Exchange
+from proxy.upstream.attempt import EVENT_STREAM, Candidate, Kind, Question
+from proxy.upstream.attempts import Plan
+from proxy.upstream.raw import RawPipeline
+from proxy.upstream.seen import Seen
+
+CHAT = "/chat/completions"
+_LISTS = "/models"
+_RELAYED = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.:-]*)+")
+"""Paths below /v1 that are passed on: no empty, dotted or encoded segment, which could leave the provider's base URL."""
+
+
+class Completions:
+    """The ASGI endpoint."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, from its head to its end."""
+        service = self._service
+        headers = heads.headers_of(scope)
+        started = service.clock()
+        exchange = Exchange(heads.request_id_of(headers), started, service.metrics.unmatched(), Timeline(started))
+        call = _Call(service, scope["path"].removeprefix("/v1"), headers, exchange)
+        try:
+            await service.relay.run(exchange, receive, Outlet(send, exchange, service.clock), lambda: call.plan(receive))
+        finally:
+            call.leave()
+
+
+class _Call:
+    """One request on its way to a plan."""
+
+    def __init__(self, service: Service, path: str, headers: dict[str, str], exchange: Exchange) -> None:
+        self._service = service
+        self._path = path
+        self._headers = headers
+        self._exchange = exchange
+        self.leave: Callable[[], None] = lambda: None
+
+    async def plan(self, receive: Receive) -> Plan:
+        """Reads and judges the request. Raises the error that it deserves."""
+        service, headers, exchange = self._service, self._headers, self._exchange
+        state = service.state
+        chat = self._path == CHAT
+        if not chat and not _RELAYED.fullmatch(self._path):
+            raise RouteNotFound("There is nothing at this path.")
+        if self._path.startswith(_LISTS):
+            raise MethodNotAllowed("This path takes GET.")
+        caller = keys.identify(headers, state.settings.clients)
+        exchange.client = caller.client.name if caller.client is not None else None
+        wanted = heads.rendering_of(headers)
+        data = await bodies.read(receive, headers, state.settings.server.max_request_bytes)
+        exchange.bytes_in = len(data)
+        body = bodies.parse(data)
+        if chat:
+            bodies.judge_chat(body)
+        exchange.stream = body.get("stream") is True
+        match = state.table.match(body["model"], caller.allowed)
+        if match is None:
+            raise _not_found(state, body["model"], caller.allowed)
+        exchange.target = self._metrics(match, match.route.targets[0].provider.name, match.route.targets[0].model)
+        self.leave = service.limiter.enter(caller.client, exchange)
+        own = caller.client.render if caller.client is not None else None
+        rendering = wanted or own or match.route.render or Rendering()
+        kind = (Kind.STREAM if exchange.stream else Kind.WHOLE) if chat else Kind.RAW
+        return Plan(
+            self._path,
+            kind,
+            self._candidates(state, match, body, kind, rendering),
+            match.route.retry.attempts,
+            state.settings.server.heartbeat_s if kind is Kind.STREAM else 0.0,
+            caller.key,
+        )
+
+    def _metrics(self, match: Match, provider: str, model: str) -> Any:
+        return self._service.metrics.target(match.route.model, provider, model)
+
+    def _candidates(
+        self, state: State, match: Match, body: dict[str, Any], kind: Kind, rendering: Rendering
+    ) -> list[Candidate]:
+        draw = random.random()  # noqa: S311 - spreads load
+        order = ordered(targets(match), match.route.strategy, draw=draw, health=self._service.health.view())
+        return [
+            Candidate(
+                resolved.target.provider,
+                resolved.model,
+                state.engines[resolved.target.provider.name],
+                self._metrics(match, resolved.target.provider.name, resolved.target.model),
+                _asking(resolved, body, kind, rendering, self._service.seen),
+                self._service.health.of(resolved.key),
+            )
+            for resolved in order
+        ]
+
+
+def _asking(
+    resolved: ResolvedTarget, body: dict[str, Any], kind: Kind, rendering: Rendering, seen: Seen
+) -> Callable[[], Question]:
+    if kind is Kind.RAW:
+        return lambda: _raw_question(resolved, body)
+    return lambda: _chat_question(resolved, body, kind, rendering, seen)
+
+
+def _chat_question(
+    resolved: ResolvedTarget, body: dict[str, Any], kind: Kind, rendering: Rendering, seen: Seen
+) -> Question:
+    target = (resolved.target.provider.name, resolved.model)
+    manner = resolved.target.manner_of(resolved.model)
+    prepared = prepare(body, manner, model=resolved.model, seen_field=seen.source(*target))
+    context = AnswerContext(
+        dialect=manner.response,
+        rendering=rendering,
+        model=resolved.model,
+        fallback_id="chatcmpl-" + secrets.token_hex(12),
+        created=int(time.time()),
+        thinking=prepared.reasoning,
+        include_usage=bodies.wants_usage(body),
+    )
+    return Question(
+        dumps(prepared.body),
+        prepared.notes,
+        stream=None if kind is Kind.WHOLE else lambda timeline, _: StreamPipeline(context, timeline),
+        whole=(lambda timeline: WholePipeline(context, timeline)) if kind is Kind.WHOLE else None,
+        content_type=None if rendering.form == "passthrough" else EVENT_STREAM,
+        learn=lambda source: seen.learn(*target, source),
+    )
+
+
+def _raw_question(resolved: ResolvedTarget, body: dict[str, Any]) -> Question:
+    return Question(
+        dumps({**body, "model": resolved.model}),
+        (),
+        stream=lambda timeline, response: RawPipeline(
+            timeline, event_stream=response.content_type.startswith("text/event-stream")
+        ),
+        content_type=None,
+    )
+
+
+def _not_found(state: State, model: str, allowed: tuple[str, ...] | None) -> ModelNotFound:
+    near = state.table.close_names(model, allowed)
+    hint = f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else " GET /v1/models lists what there is."
+    return ModelNotFound(f"There is no model {model[:200]!r} here.{hint}", param="model")

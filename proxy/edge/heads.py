@@ -1,0 +1,36 @@
+"""What a request's head says."""
+
+import re
+import secrets
+
+from starlette.types import Scope
+
+from proxy.core.errors import RequestInvalid
+from proxy.core.render import Rendering, parse_rendering
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """Lower-case name → value; of a repeated header the first."""
+    found: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        found.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+    return found
+
+
+def request_id_of(headers: dict[str, str]) -> str:
+    """The caller's `x-request-id` if it is fit for headers and logs, else a new one."""
+    given = headers.get("x-request-id", "")
+    return given if _SANE_ID.fullmatch(given) else "req-" + secrets.token_hex(12)
+
+
+def rendering_of(headers: dict[str, str]) -> Rendering | None:
+    """The rendering that `X-Reasoning-Render` asks for. Raises RequestInvalid for a wrong one."""
+    text = headers.get("x-reasoning-render")
+    if text is None:
+        return None
+    try:
+        return parse_rendering(text)
+    except ValueError as error:
+        raise RequestInvalid(f"X-Reasoning-Render: {error}", param="X-Reasoning-Render") from None

@@ -1,0 +1,51 @@
+"""Who is calling."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from proxy.core.errors import KeyInvalid
+from proxy.settings.model import Client
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody who may call."""
+
+    client: Client | None
+    """None where the table asks for no key."""
+    key: str | None
+    """What was presented; it reaches no log, and a provider only where its settings say so."""
+
+    @property
+    def allowed(self) -> tuple[str, ...] | None:
+        """Names or patterns of the models that this caller may use; None is all."""
+        return self.client.routes if self.client is not None else None
+
+
+def presented(headers: dict[str, str]) -> str | None:
+    """The key of `Authorization: Bearer KEY` or `x-api-key: KEY`."""
+    scheme, _, key = headers.get("authorization", "").strip().partition(" ")
+    if scheme.lower() == "bearer" and key.strip():
+        return key.strip()
+    return headers.get("x-api-key", "").strip() or None
+
+
+def identify(headers: dict[str, str], clients: Sequence[Client]) -> Caller:
+    """The caller behind these headers. Raises KeyInvalid where a key is asked for and none of them fits."""
+    key = presented(headers)
+    if not clients:
+        return Caller(None, key)
+    if key is None:
+        raise KeyInvalid("Send your key as `Authorization: Bearer KEY` or `x-api-key: KEY`.")
+    # Headers are read as Latin-1, which gives back the very bytes that were sent.
+    digest = hashlib.sha256(key.encode("latin-1")).digest()
+    found = None
+    for client in clients:
+        # Every digest is compared, so that the time taken says nothing.
+        if hmac.compare_digest(digest, client.key_sha256) and found is None:
+            found = client
+    if found is None:
+        raise KeyInvalid("This key is not known here.")
+    return Caller(found, key)

@@ -1,0 +1,95 @@
+"""What all endpoints share: the routing table in force, and what outlives a change of it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from proxy.edge.limits import Limiter
+from proxy.relay import Drain, Relay
+from proxy.routing import Table
+from proxy.settings import Settings, SettingsError
+from proxy.telemetry.logs import Log
+from proxy.telemetry.metrics import Metrics
+from proxy.upstream.client import Engine
+from proxy.upstream.health import Healths
+from proxy.upstream.seen import Seen
+
+Load = Callable[[], Settings]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One routing table, ready for use. A request keeps the one that it began with."""
+
+    settings: Settings
+    table: Table
+    engines: Mapping[str, Engine]
+    """By provider name."""
+    loaded: int
+    """Unix time in seconds."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Opens no connection yet."""
+        used = {t.provider.name: t.provider for route in settings.routes for t in route.targets}
+        engines = {name: Engine(provider) for name, provider in used.items()}
+        return cls(settings, Table(settings.routes), engines, int(time.time()))
+
+
+class Service:
+    """The application's own state. `load` reads the configuration again; None where there is nothing to read."""
+
+    def __init__(self, settings: Settings, *, metrics: Metrics, log: Log, load: Load | None = None) -> None:
+        self.clock = time.monotonic
+        self.metrics = metrics
+        self.log = log
+        self.drain = Drain()
+        self.relay = Relay(metrics, log, self.drain, self.clock)
+        self.health = Healths()
+        self.seen = Seen()
+        self.limiter = Limiter(self.clock)
+        self._load = load
+        self._reloading = asyncio.Lock()
+        self.state = State.of(settings)
+        self._bind(settings)
+        metrics.reloaded(ok=True)
+
+    def _bind(self, settings: Settings) -> None:
+        for route in settings.routes:
+            for target in route.targets:
+                self.metrics.target(route.model, target.provider.name, target.model)
+
+    async def reload(self) -> list[str]:
+        """Reads the configuration and puts it in force whole, or not at all; gives the mistakes found.
+
+        Addresses to listen on keep their old values: they need a restart.
+        """
+        if self._load is None:
+            return ["there is no configuration file to read again"]
+        async with self._reloading:
+            try:
+                settings = await asyncio.to_thread(self._load)
+            except (SettingsError, OSError) as error:
+                mistakes = [str(m) for m in error.mistakes] if isinstance(error, SettingsError) else [str(error)]
+                self.metrics.reloaded(ok=False)
+                self.log.event("error", "reload_refused", mistakes=mistakes)
+                return mistakes
+            old, self.state = self.state, State.of(settings)
+            self._bind(settings)
+            self.metrics.reloaded(ok=True)
+            self.log.event("info", "reloaded", routes=len(settings.routes), providers=len(settings.providers))
+            for engine in old.engines.values():
+                await engine.retire()
+        return []
+
+    @property
+    def ready(self) -> bool:
+        """Whether new requests should come here."""
+        return not self.drain.begun and any(route.targets for route in self.state.settings.routes)
+
+    async def aclose(self) -> None:
+        """Closes all connections to providers."""
+        for engine in self.state.engines.values():
+            await engine.aclose()

@@ -1,0 +1,1 @@
+"""Towards the providers: the HTTP client, and the tries of one request."""

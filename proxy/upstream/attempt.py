@@ -1,0 +1,352 @@
+"""One try of one target, from its request to the end of its answer."""
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import Protocol
+
+from proxy.core.codec import loads_first
+from proxy.core.errors import ProxyError, UpstreamError, UpstreamProtocol, UpstreamTimeout
+from proxy.core.timeline import Timeline
+from proxy.core.upstream_error import from_payload
+from proxy.settings.model import Provider
+from proxy.telemetry.exchange import AttemptOutcome, Exchange
+from proxy.telemetry.metrics import TargetMetrics
+from proxy.upstream import authority
+from proxy.upstream.client import Engine, UpstreamResponse
+from proxy.upstream.deadline import Deadline, Wait
+from proxy.upstream.health import TargetHealth
+
+ERROR_BODY_BYTES = 64 * 1024
+"""More of an upstream's error is not read."""
+EVENT_STREAM = "text/event-stream; charset=utf-8"
+_ACCEPT = {"stream": "text/event-stream", "whole": "application/json", "raw": "*/*"}
+
+
+class Kind(StrEnum):
+    """What the client gets: an event stream, one body, or the upstream's own bytes."""
+
+    STREAM = "stream"
+    WHOLE = "whole"
+    RAW = "raw"
+
+
+class Pipeline(Protocol):
+    """Upstream bytes → client bytes, for one answer that is passed on as it comes."""
+
+    begun: bool
+    done: bool
+    error: ProxyError | None
+    source: str | None
+    """Where reasoning was seen."""
+
+    def feed(self, data: bytes, now: float) -> bytes: ...
+    def close(self, now: float, error: ProxyError | None = None) -> bytes: ...
+
+
+class Collector(Protocol):
+    """Upstream bytes → one body, given by `close`."""
+
+    error: ProxyError | None
+    source: str | None
+
+    def feed(self, data: bytes, now: float) -> bytes: ...
+    def close(self, now: float, error: ProxyError | None = None) -> bytes: ...
+
+
+class Sink(Protocol):
+    """Where the answer goes: the client's side, as far as a try needs to know it."""
+
+    committed: bool
+    """Bytes of an answer have left: there is no other try any more."""
+
+    def hold(self, data: bytes) -> None:
+        """Bytes before the first generated content, which may still be thrown away."""
+
+    def drop(self) -> None:
+        """Throws held bytes away."""
+
+    def begin(self, content_type: str, status: int = 200) -> None:
+        """There is generated content: the response begins with what is held."""
+
+    def write(self, data: bytes) -> None:
+        """Bytes that leave as soon as the reader of the upstream has nothing more at hand."""
+
+    async def room(self) -> None:
+        """Waits while the client is slower than the upstream."""
+
+    full: bool
+    """Whether `room` would wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The request as one target wants it, and the reading of its answer."""
+
+    body: bytes
+    notes: tuple[str, ...]
+    """Parameters that could not be expressed for this target."""
+    stream: Callable[[Timeline, UpstreamResponse], Pipeline] | None = None
+    whole: Callable[[Timeline], Collector] | None = None
+    """Exactly one of the two is given."""
+    content_type: str | None = EVENT_STREAM
+    """Of a streamed answer; None: the upstream's."""
+    learn: Callable[[str | None], None] = lambda _: None
+    """Told, after a good answer, where reasoning was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A target that may answer."""
+
+    provider: Provider
+    model: str
+    """As the provider calls it."""
+    engine: Engine
+    metrics: TargetMetrics
+    ask: Callable[[], Question]
+    """Raises RequestInvalid where the request cannot be expressed for this target."""
+    health: TargetHealth
+
+
+class Attempt:
+    """One try. `run` returns when the answer is complete, and raises while another try is still possible."""
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        path: str,
+        kind: Kind,
+        client_key: str | None,
+        exchange: Exchange,
+        sink: Sink,
+        clock: Callable[[], float],
+    ) -> None:
+        self._candidate = candidate
+        self._path = path
+        self._kind = kind
+        self._client_key = client_key
+        self._exchange = exchange
+        self._sink = sink
+        self._clock = clock
+        self._hidden = authority.secrets(candidate.provider, client_key)
+        self._timeline = Timeline(exchange.started)
+        self._pipeline: Pipeline | None = None
+        self._response: UpstreamResponse | None = None
+        self._content_type = EVENT_STREAM
+        self._complete = False
+        self._outcome = AttemptOutcome.CANCELLED
+        self.deadline = Deadline(candidate.provider.name, candidate.provider.timeouts, clock)
+        exchange.timeline = self._timeline
+        exchange.target = candidate.metrics
+        exchange.answering = f"{candidate.provider.name}/{candidate.model}"
+
+    async def run(self) -> bytes:
+        """Gives the whole body where one is asked for, else b"", the answer having gone to the sink.
+
+        Raises a ProxyError where the try failed and nothing generated has left. A failure later than that is written
+        into the stream by the pipeline.
+        """
+        try:
+            return await self._run()
+        except TimeoutError:
+            self._outcome = self.deadline.outcome
+            return self._failed(self.deadline.error)
+        except ProxyError as error:
+            return self._failed(error)
+        except asyncio.CancelledError:
+            self._outcome = AttemptOutcome.CANCELLED
+            raise
+        finally:
+            if self._timeline.upstream_written is not None:
+                self._candidate.metrics.attempt(self._outcome, self._timeline.events)
+            if self._response is not None and self._complete:
+                self._response.release()
+            elif self._response is not None:
+                await self._response.aclose()
+
+    async def _run(self) -> bytes:
+        question = self._candidate.ask()
+        self._exchange.notes = question.notes
+        head = authority.headers(self._candidate.provider, self._client_key, _ACCEPT[self._kind])
+        async with self.deadline:
+            response = await self._open(head, question.body)
+            if response.status >= 300:  # noqa: PLR2004 - HTTP's successes end there
+                raise await self._refusal(response)
+            if question.whole is not None:
+                collector = question.whole(self._timeline)
+                body = await self._collect(response, collector)
+                question.learn(collector.source)
+                return body
+            if question.stream is not None:
+                self._content_type = question.content_type or response.content_type
+                self._pipeline = pipeline = question.stream(self._timeline, response)
+                await self._pass_on(response, pipeline)
+                question.learn(pipeline.source)
+        return b""
+
+    async def _open(self, head: dict[str, str], body: bytes) -> UpstreamResponse:
+        self._exchange.attempts += 1
+        self.deadline.until(Wait.FIRST_BYTE)
+        now = self._timeline.upstream_written = self._clock()
+        if self._exchange.asked is None:
+            self._exchange.asked = now
+        try:
+            self._response = response = await self._candidate.engine.open(self._path, head, body)
+        except UpstreamTimeout:
+            self._outcome = AttemptOutcome.CONNECT_TIMEOUT
+            raise
+        except UpstreamProtocol:
+            self._outcome = AttemptOutcome.PROTOCOL_ERROR
+            raise
+        except UpstreamError:
+            self._outcome = AttemptOutcome.CONNECT_ERROR
+            raise
+        self._timeline.first_byte = self._clock()
+        return response
+
+    async def _refusal(self, response: UpstreamResponse) -> UpstreamError:
+        status = response.status
+        if status < 400:  # noqa: PLR2004 - redirects: following one would carry the key to another host
+            self._outcome = AttemptOutcome.PROTOCOL_ERROR
+            name = self._candidate.provider.name
+            return UpstreamProtocol(f"Provider {name!r} redirects ({status}) instead of answering; check its base_url.")
+        self._outcome = _outcome_of(status)
+        body = b""
+        self.deadline.read(self._clock())
+        try:
+            while len(body) < ERROR_BODY_BYTES and (data := await response.read()):
+                body += data
+            self._complete = len(body) < ERROR_BODY_BYTES
+        except UpstreamError:
+            body += b""  # what has been read of a broken error still says something
+        error = from_payload(_payload(body, status), status)
+        error.retry_after_s = _retry_after(response.headers.get("retry-after"))
+        return error
+
+    async def _pass_on(self, response: UpstreamResponse, pipeline: Pipeline) -> None:
+        sink, clock, exchange, deadline = self._sink, self._clock, self._exchange, self.deadline
+        answering = False
+        deadline.until(Wait.FIRST_TOKEN)
+        self._outcome = AttemptOutcome.PROTOCOL_ERROR
+        while data := await response.read():
+            now = clock()
+            out = pipeline.feed(data, now)
+            exchange.core_s += clock() - now
+            if not answering:
+                answering = self._progress(response, pipeline, now)
+            self._emit(out, pipeline)
+            if pipeline.done:
+                self._complete = pipeline.error is None
+                break
+            if pipeline.begun:
+                # Before the first content a silent upstream is limited by first_token: it may be thinking unseen.
+                deadline.read(now)
+            if sink.full:
+                deadline.pause()
+                await sink.room()
+                deadline.read(clock())
+        if not pipeline.done:
+            self._complete = True
+            now = clock()
+            out = pipeline.close(now)
+            self._progress(response, pipeline, now)
+            self._emit(out, pipeline)
+        self._concluded(response, pipeline)
+
+    def _progress(self, response: UpstreamResponse, pipeline: Pipeline, now: float) -> bool:
+        """Follows an answer up to its first text; True once it is there."""
+        if pipeline.begun and self._exchange.content_read is None:
+            self._exchange.content_read = now
+            self._candidate.health.answered(now - (self._timeline.upstream_written or now))
+            self._sink.begin(self._content_type, response.status)
+            self.deadline.until(None if self._kind is Kind.RAW else Wait.FIRST_ANSWER)
+        if self._timeline.first_answer is not None:
+            self.deadline.until(None)
+            return True
+        return False
+
+    def _emit(self, out: bytes, pipeline: Pipeline) -> None:
+        if pipeline.error is not None:
+            authority.cut_out(pipeline.error, self._hidden)
+            out = authority.cut_out_bytes(out, self._hidden)
+            if not pipeline.begun:
+                self._outcome = AttemptOutcome.ERROR_IN_STREAM
+                raise pipeline.error
+        if out:
+            (self._sink.write if pipeline.begun else self._sink.hold)(out)
+
+    def _concluded(self, response: UpstreamResponse, pipeline: Pipeline) -> None:
+        if pipeline.error is not None:
+            self._outcome = AttemptOutcome.ERROR_IN_STREAM
+            self._exchange.failed(pipeline.error)
+            return
+        self._outcome = AttemptOutcome.OK
+        if not pipeline.begun:
+            # An answer may be empty: a finish reason and nothing else.
+            self._sink.begin(self._content_type, response.status)
+
+    async def _collect(self, response: UpstreamResponse, collector: Collector) -> bytes:
+        clock, exchange = self._clock, self._exchange
+        self.deadline.until(Wait.FIRST_TOKEN)
+        self._outcome = AttemptOutcome.PROTOCOL_ERROR
+        while data := await response.read():
+            now = clock()
+            self.deadline.until(None)
+            collector.feed(data, now)
+            exchange.core_s += clock() - now
+            self.deadline.read(now)
+        self._complete = True
+        now = exchange.content_read = clock()
+        body = collector.close(now)
+        exchange.core_s += clock() - now
+        if collector.error is not None:
+            self._outcome = AttemptOutcome.ERROR_IN_STREAM
+            raise collector.error
+        self._outcome = AttemptOutcome.OK
+        return body
+
+    def _failed(self, error: ProxyError) -> bytes:
+        authority.cut_out(error, self._hidden)
+        pipeline = self._pipeline
+        if pipeline is None or not pipeline.begun or pipeline.done:
+            raise error
+        out = pipeline.close(self._clock(), error)
+        if not out:
+            raise error
+        self._exchange.failed(error)
+        self._sink.write(authority.cut_out_bytes(out, self._hidden))
+        return b""
+
+
+def _payload(body: bytes, status: int) -> object:
+    try:
+        return loads_first(body)
+    except (ValueError, RecursionError):
+        text = body.decode("utf-8", "replace").strip()
+        # A page of HTML says nothing to a program.
+        return text if text and not text.startswith("<") else f"the provider answered with status {status}"
+
+
+def _outcome_of(status: int) -> AttemptOutcome:
+    if status == 429:  # noqa: PLR2004 - HTTP's own number
+        return AttemptOutcome.HTTP_429
+    return AttemptOutcome.HTTP_4XX if status < 500 else AttemptOutcome.HTTP_5XX  # noqa: PLR2004
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds from now of a `Retry-After` header, which is a number or a date (RFC 9110, section 10.2.3)."""
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -1,0 +1,91 @@
+"""The tries of one request: target after target until the first generated content, then never again."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from proxy.core.errors import NoTarget, ProxyError, UpstreamAuth, UpstreamError, UpstreamRateLimited
+from proxy.telemetry.exchange import Exchange
+from proxy.upstream.attempt import Attempt, Candidate, Kind, Sink
+
+BACKOFF_S = 0.1
+"""Before the second try of a target; doubles with each further one. Half of it is random, so that clients part."""
+BACKOFF_MAX_S = 2.0
+"""Longest wait between two tries of a target; one that asks for more is left for the next target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be asked, and whom, best target first."""
+
+    path: str
+    """Below the provider's base URL, such as `/chat/completions`."""
+    kind: Kind
+    candidates: Sequence[Candidate]
+    tries: int = 1
+    """Tries of each target; at least 1."""
+    heartbeat_s: float = 0.0
+    """Seconds without a byte after which an event stream gets a comment; 0 is never."""
+    client_key: str | None = None
+    """The key that the caller presented; cut out of errors, and sent on where a provider says so."""
+
+
+class Attempts:
+    """Runs a plan. `interrupt` ends it early, in whatever state it is."""
+
+    def __init__(self, plan: Plan, exchange: Exchange, sink: Sink, clock: Callable[[], float]) -> None:
+        self._plan = plan
+        self._exchange = exchange
+        self._sink = sink
+        self._clock = clock
+        self._current: Attempt | None = None
+        self._interruption: ProxyError | None = None
+
+    async def run(self) -> bytes:
+        """The whole body where one is asked for, else b"", the answer having gone to the sink.
+
+        Raises the error of the last try where none succeeded, and NoTarget where there was none to try.
+        """
+        last: ProxyError = NoTarget("No target of this model can be used at the moment.")
+        for candidate in self._plan.candidates:
+            self._exchange.targets += 1
+            for number in range(self._plan.tries):
+                if number and not await self._wait(number, last):
+                    break
+                try:
+                    return await self._attempt(candidate)
+                except UpstreamError as error:
+                    last = error
+                    if not error.retryable or self._sink.committed or self._interruption is not None:
+                        raise
+                    self._sink.drop()
+        raise last
+
+    async def _attempt(self, candidate: Candidate) -> bytes:
+        if self._interruption is not None:
+            raise self._interruption
+        plan = self._plan
+        self._current = Attempt(
+            candidate, plan.path, plan.kind, plan.client_key, self._exchange, self._sink, self._clock
+        )
+        with candidate.health.busy():
+            return await self._current.run()
+
+    async def _wait(self, number: int, last: ProxyError) -> bool:
+        """Waits before another try of the same target; False where that would not help."""
+        pause = min(BACKOFF_S * 2 ** (number - 1), BACKOFF_MAX_S) * random.uniform(0.5, 1)  # noqa: S311 - no secret
+        if isinstance(last, UpstreamAuth):
+            return False
+        if isinstance(last, UpstreamRateLimited) and last.retry_after_s is not None:
+            if last.retry_after_s > BACKOFF_MAX_S:
+                return False
+            pause = max(pause, last.retry_after_s)
+        await asyncio.sleep(pause)
+        return True
+
+    def interrupt(self, error: ProxyError) -> None:
+        """Ends the request with this error: as an event where the answer has begun, else by raising it."""
+        self._interruption = error
+        if self._current is not None:
+            self._current.deadline.interrupt(error)

@@ -1,0 +1,62 @@
+"""What goes out in the head of an upstream request, and what must never come back out of an answer."""
+
+from collections.abc import Iterable
+
+from proxy import __version__
+from proxy.core.errors import KeyInvalid, ProxyError, UpstreamError
+from proxy.settings.model import Provider
+
+USER_AGENT = f"reasoning-proxy/{__version__}"
+_KEY_LENGTH = 6
+"""Shorter keys are placeholders such as `EMPTY`; cutting them out would only spoil the message."""
+_SECRET_LENGTH = 16
+"""Configured header and query values of at least this length are taken for secrets."""
+
+
+def headers(provider: Provider, client_key: str | None, accept: str) -> dict[str, str]:
+    """The head of a request to `provider`, lower-case. Nothing of the client's own headers is in it.
+
+    `client_key` is sent where the provider says `api_key: {from: client}`; raises KeyInvalid where it is missing then.
+    """
+    head = {
+        "content-type": "application/json",
+        "accept": accept,
+        "accept-encoding": "identity",
+        "user-agent": USER_AGENT,
+    }
+    key = client_key if provider.pass_client_key else provider.api_key and provider.api_key.reveal()
+    if provider.pass_client_key and not (client_key and client_key.isascii()):
+        raise KeyInvalid("This model is called with your own provider key: send it as `Authorization: Bearer KEY`.")
+    if key:
+        head[provider.auth_header.lower()] = f"{provider.auth_scheme} {key}" if provider.auth_scheme else key
+    head.update((name.lower(), value) for name, value in provider.headers.items())
+    return head
+
+
+def secrets(provider: Provider, client_key: str | None) -> tuple[str, ...]:
+    """Every value of this request that no client may read in an error, longest first."""
+    own = provider.api_key.reveal() if provider.api_key is not None else None
+    found = {key for key in (own, client_key) if key and len(key) >= _KEY_LENGTH}
+    configured = (*provider.headers.values(), *provider.query.values())
+    found.update(value for value in configured if len(value) >= _SECRET_LENGTH)
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def cut_out(error: ProxyError, hidden: Iterable[str]) -> None:
+    """Replaces each of the hidden values by `***` in all that the error tells."""
+    for value in hidden:
+        error.message = error.message.replace(value, "***")
+        error.type = error.type.replace(value, "***")
+        error.param = error.param and error.param.replace(value, "***")
+        error.code = error.code.replace(value, "***") if isinstance(error.code, str) else error.code
+        if isinstance(error, UpstreamError):
+            error.upstream_type = error.upstream_type and error.upstream_type.replace(value, "***")
+            if isinstance(error.upstream_code, str):
+                error.upstream_code = error.upstream_code.replace(value, "***")
+
+
+def cut_out_bytes(data: bytes, hidden: Iterable[str]) -> bytes:
+    """The same for an error that is already on its way as JSON text."""
+    for value in hidden:
+        data = data.replace(value.encode(), b"***")
+    return data
