@@ -117,5 +117,5 @@ def _quiet_exit() -> None:
 
 
 def _refuse(message: str) -> int:
-    print(message, file=sys.stderr)
+    sys.stderr.write(message + "\n")
     return 1

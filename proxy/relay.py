@@ -1,8 +1,8 @@
 """The pump: one request between its client and its upstream, and the one place where a request ends.
 
-    attempts ─► outlet ─► client          one task reads the upstream, one writes to the client,
-                  ▲                       one waits for the client to leave
-              heartbeat
+attempts ─► outlet ─► client          one task reads the upstream, one writes to the client,
+              ▲                       one waits for the client to leave
+          heartbeat
 """
 
 import asyncio
@@ -260,7 +260,9 @@ class Relay:
         at = None if where is None else f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}"
         self._log.event("error", "bug", request_id=exchange.request_id, exception=type(error).__name__, at=at)
         with contextlib.suppress(Exception):
-            await outlet.fail(InternalError(f"The proxy failed. Report this with the request id {exchange.request_id}."))
+            await outlet.fail(
+                InternalError(f"The proxy failed. Report this with the request id {exchange.request_id}.")
+            )
 
     async def _pump(self, exchange: Exchange, receive: Receive, outlet: Outlet, plan: Plan) -> None:
         attempts = Attempts(plan, exchange, outlet, self._clock)

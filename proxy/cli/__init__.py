@@ -1,18 +1,27 @@
 """The command line. One module per command; see `docs/cli.md`."""
 
 import argparse
+import importlib
 import io
 import os
 import sys
 from collections.abc import Sequence
 
 from proxy import __version__
-from proxy.cli import chat, check, demo, explain, normalize, providers, replay, serve
 from proxy.cli.failure import Failure
 from proxy.cli.terminal import paint
-from proxy.settings import SettingsError
 
-COMMANDS = (serve, demo, chat, check, explain, normalize, replay, providers)
+COMMANDS = {
+    "serve": "run the proxy",
+    "demo": "see three dialects read by one client; needs no key and no network",
+    "chat": "a conversation in the terminal, through a running proxy",
+    "check": "validate the configuration",
+    "explain": "how a model is resolved, and where each value comes from",
+    "normalize": "run a recorded upstream body through the core, offline",
+    "replay": "serve recordings as an upstream",
+    "providers": "list the built-in providers",
+}
+"""Name and summary. The module of a command is imported when it is called: most need a fraction of the others' imports."""
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells count."""
@@ -27,13 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             # Text of models may hold what an encoding lacks, such as half an emoji.
             stream.reconfigure(errors="replace")
     try:
-        args = _parser().parse_args(argv)
+        words = sys.argv[1:] if argv is None else list(argv)
+        args = _parser(words).parse_args(words)
         code: int = args.run(args)
         sys.stdout.flush()
     except Failure as error:
         return _complain(str(error))
-    except SettingsError as error:
-        return _complain("\n".join(str(mistake) for mistake in error.mistakes))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -48,7 +56,7 @@ def _complain(message: str) -> int:
     return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="reasoning-proxy",
         description="An OpenAI-compatible proxy that gives every provider's reasoning in one schema.",
@@ -57,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"reasoning-proxy {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.register(commands)
+    called = next((word for word in words if word in COMMANDS), None)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary)
+        if name == called:
+            importlib.import_module(f"proxy.cli.{name}").configure(command)
     return parser

@@ -1,7 +1,7 @@
 """Listen addresses, `HOST:PORT`."""
 
 from proxy.cli.failure import Failure
-from proxy.demo import background
+from proxy.edge.listeners import bind
 
 
 def split(address: str) -> tuple[str, int]:
@@ -21,6 +21,6 @@ def url_of(address: str) -> str:
 def require_free(address: str, option: str) -> None:
     """Raises Failure where `address` cannot be listened on; `option` says how to choose another one."""
     try:
-        background.listen(*split(address)).close()
+        bind(address).close()
     except OSError as error:
         raise Failure(f"cannot listen on {address}: {error.strerror}; choose another address with {option}") from error

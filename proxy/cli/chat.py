@@ -9,7 +9,7 @@ from typing import Any
 
 from proxy.cli import figures
 from proxy.cli.api import Api, Turn
-from proxy.cli.command import Commands, add_command
+from proxy.cli.command import describe
 from proxy.cli.failure import Failure
 from proxy.cli.terminal import Transcript, paint
 
@@ -21,13 +21,11 @@ _HELP = """/model NAME  ask another model from now on
 /quit        leave (also Ctrl-D); Ctrl-C stops an answer"""
 
 
-def register(commands: Commands) -> None:
-    """Adds the command."""
-    parser = add_command(
-        commands,
-        "chat",
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds help and options."""
+    describe(
+        parser,
         run,
-        summary="a conversation in the terminal, through a running proxy",
         description=(
             "Asks a running proxy and prints reasoning, answer, times and tokens. Without PROMPT it takes the prompt "
             "from a pipe, or starts a conversation on a terminal. If the output is piped, it is the answer alone; "
@@ -101,6 +99,9 @@ def _converse(conversation: Conversation) -> int:
         except EOFError:
             print()
             return 0
+        except KeyboardInterrupt:
+            print()
+            raise
         try:
             if line in {"/quit", "/exit"}:
                 return 0

@@ -2,23 +2,22 @@
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from proxy.cli import configuration
-from proxy.cli.command import Commands, add_command
+from proxy.cli.command import describe
 from proxy.cli.terminal import paint
-from proxy.settings import SettingsError
+from proxy.settings import SettingsError, load
 
 
-def register(commands: Commands) -> None:
-    """Adds the command."""
-    parser = add_command(
-        commands,
-        "check",
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds help and options."""
+    describe(
+        parser,
         run,
-        summary="validate the configuration",
         description="Reads the routing table as `serve` would and prints every mistake with its line. Exit code 1 if any.",
         examples=("reasoning-proxy check -c proxy.yaml", "reasoning-proxy check --json | jq '.mistakes[].line'"),
     )
@@ -30,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """Prints `ok: ...` or the mistakes, on stdout."""
     path = configuration.required(args.config)
     try:
-        settings = configuration.read(path)
+        settings = load(path, os.environ)
     except SettingsError as error:
         if args.json:
             _print_json(path, mistakes=[asdict(mistake) for mistake in error.mistakes])

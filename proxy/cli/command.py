@@ -1,35 +1,22 @@
-"""How commands join the command line: each has a `register(commands)` and a `run(args) -> int`."""
+"""What the commands' modules share: each has a `configure(parser)`, and a `run(args) -> int` that gives the exit code."""
 
 import argparse
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - it has no public name
 T = TypeVar("T")
 Run = Callable[[argparse.Namespace], int]
 
 
-def add_command(
-    commands: Commands,
-    name: str,
-    run: Run,
-    *,
-    summary: str,
-    description: str,
-    examples: tuple[str, ...],
-    epilog: str = "",
-) -> argparse.ArgumentParser:
-    """A parser for the command `name`, whose help ends with the examples."""
+def describe(
+    parser: argparse.ArgumentParser, run: Run, *, description: str, examples: tuple[str, ...], epilog: str = ""
+) -> None:
+    """Gives `parser` its help, which ends with the examples, and `run` as what it runs."""
     shown = "\n".join(["examples:" if len(examples) > 1 else "example:", *(f"  {example}" for example in examples)])
-    parser = commands.add_parser(
-        name,
-        help=summary,
-        description=description,
-        epilog=f"{epilog}\n\n{shown}" if epilog else shown,
-        formatter_class=_Formatter,
-    )
+    parser.description = description
+    parser.epilog = f"{epilog}\n\n{shown}" if epilog else shown
+    parser.formatter_class = _Formatter
     parser.set_defaults(run=run)
-    return parser
 
 
 def argument(parse: Callable[[str], T], what: str | None = None) -> Callable[[str], T]:

@@ -2,10 +2,12 @@
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from proxy.cli.failure import Failure
-from proxy.settings import Settings, find_config, load
+from proxy.settings import Settings, SettingsError, find_config, load
 
 SEARCHED = "-c FILE, REASONING_PROXY_CONFIG, ./config/proxy.yaml"
 
@@ -40,5 +42,15 @@ def required(explicit: Path | None) -> Path:
 
 
 def read(path: Path) -> Settings:
-    """The settings of `path`. Raises SettingsError with every mistake in it."""
-    return load(path, os.environ)
+    """The settings of `path`. Raises Failure with every mistake in it."""
+    with mistakes_told():
+        return load(path, os.environ)
+
+
+@contextmanager
+def mistakes_told() -> Iterator[None]:
+    """Turns a SettingsError into a Failure that lists its mistakes."""
+    try:
+        yield
+    except SettingsError as error:
+        raise Failure("\n".join(["the configuration is wrong", *map(str, error.mistakes)])) from error

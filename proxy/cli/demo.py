@@ -3,24 +3,27 @@
 import argparse
 import importlib
 import math
+import os
 import shutil
 import sys
 import textwrap
 import time
+from pathlib import Path
 from typing import Any
 
 from proxy.app import create_app
 from proxy.cli import figures
-from proxy.cli.command import Commands, add_command
+from proxy.cli.command import describe
 from proxy.cli.failure import Failure
 from proxy.cli.terminal import Transcript, paint
 from proxy.core import sse
 from proxy.core.codec import loads
 from proxy.core.timeline import Timeline
-from proxy.demo import table
+from proxy.demo import background, table
 from proxy.demo.background import serving
 from proxy.demo.recordings import Recording
 from proxy.demo.replay import Replay
+from proxy.telemetry.logs import Log
 
 QUESTION = "Is 3599 prime?"
 
@@ -31,15 +34,15 @@ MODELS = {
 }
 
 _WIRE_LINES = 2
+_SHOWN_CHARACTERS = 190
+"""Of a line, on a terminal: what follows is the same in every line."""
 
 
-def register(commands: Commands) -> None:
-    """Adds the command."""
-    parser = add_command(
-        commands,
-        "demo",
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds help and options."""
+    describe(
+        parser,
         run,
-        summary="see three dialects read by one client; needs no key and no network",
         description=(
             "Starts the proxy and an embedded replay upstream in this process, asks one question of three providers "
             "that each speak another dialect, and reads all three answers with the same OpenAI SDK code. Reasoning is "
@@ -63,9 +66,11 @@ def run(args: argparse.Namespace) -> int:
         for line in wire_lines(recording):
             print(_wrapped(line))
     print("\nWhat one client reads through the proxy, from delta.reasoning_content and delta.content:\n")
+    background.silence()
     with (
+        Path(os.devnull).open("w") as nowhere,
         serving(Replay(library, speed=math.inf if args.fast else 1.0)) as upstream,
-        serving(create_app(table.settings(upstream)), lifespan=True) as proxy,
+        serving(create_app(table.settings(upstream), log=Log(nowhere)), lifespan=True) as proxy,
         openai.OpenAI(
             base_url=f"{proxy}/v1",
             api_key="unused",
@@ -130,9 +135,11 @@ def _show(openai: Any, client: Any, model: str) -> None:
 
 
 def _wrapped(line: str) -> str:
-    width = shutil.get_terminal_size().columns - 2
-    if not sys.stdout.isatty() or len(line) <= width:
+    if not sys.stdout.isatty():
         return f"  {line}"
+    if len(line) > _SHOWN_CHARACTERS:
+        line = f"{line[:_SHOWN_CHARACTERS]}…"
+    width = max(20, shutil.get_terminal_size().columns - 2)
     return textwrap.indent("\n".join(line[at : at + width] for at in range(0, len(line), width)), "  ")
 
 

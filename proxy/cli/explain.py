@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from proxy.cli import configuration
-from proxy.cli.command import Commands, add_command
+from proxy.cli.command import describe
 from proxy.cli.failure import Failure
 from proxy.cli.terminal import paint
 from proxy.routing.table import Table
@@ -18,13 +18,11 @@ from proxy.settings.layers import Explained
 _WIDEST_VALUE = 44
 
 
-def register(commands: Commands) -> None:
-    """Adds the command."""
-    parser = add_command(
-        commands,
-        "explain",
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds help and options."""
+    describe(
+        parser,
         run,
-        summary="how a model is resolved, and where each value comes from",
         description=(
             "Prints the route that a request for MODEL takes, its targets in order, and every value of how each "
             "target is called and speaks, with its origin. Secrets appear as references only."

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import BinaryIO
 
 from proxy.cli import configuration
-from proxy.cli.command import Commands, add_command, argument
+from proxy.cli.command import argument, describe
 from proxy.cli.failure import Failure
 from proxy.core.dialect import Dialect
 from proxy.core.errors import ProxyError
@@ -23,13 +23,11 @@ _READ_BYTES = 64 * 1024
 _WHITE_SPACE = b" \t\r\n\xef\xbb\xbf"
 
 
-def register(commands: Commands) -> None:
-    """Adds the command."""
-    parser = add_command(
-        commands,
-        "normalize",
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds help and options."""
+    describe(
+        parser,
         run,
-        summary="run a recorded upstream body through the core, offline",
         description=(
             "Reads an upstream's answer (SSE or JSON) from stdin and writes what a client of the proxy would get. "
             "Exit code 1, with the message on stderr, where the answer is an error or is broken."

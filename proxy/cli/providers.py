@@ -4,17 +4,15 @@ import argparse
 import json
 from typing import Any
 
-from proxy.cli.command import Commands, add_command
+from proxy.cli.command import describe
 from proxy.settings import BuiltIn, builtins
 
 
-def register(commands: Commands) -> None:
-    """Adds the command."""
-    parser = add_command(
-        commands,
-        "providers",
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds help and options."""
+    describe(
+        parser,
         run,
-        summary="list the built-in providers",
         description=(
             "One built-in a line: the name to write under `providers:`, the variable with its key, its base URL, "
             "how sure its description is (A best, D least), and its title."

@@ -4,23 +4,22 @@ import argparse
 import sys
 from pathlib import Path
 
-from proxy.cli.command import Commands, add_command, argument, port
+from proxy.cli.command import argument, describe, port
 from proxy.cli.failure import Failure
 from proxy.demo import background
 from proxy.demo.recordings import Library, RecordingError
 from proxy.demo.replay import Replay, speed_of
+from proxy.edge.listeners import bind
 
 DEFAULT_PORT = 8081
 _HOST = "127.0.0.1"
 
 
-def register(commands: Commands) -> None:
-    """Adds the command."""
-    parser = add_command(
-        commands,
-        "replay",
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds help and options."""
+    describe(
+        parser,
         run,
-        summary="serve recordings as an upstream",
         description=(
             "Serves a folder of recorded answers as an OpenAI-compatible upstream on a loopback port: NAME.sse or "
             "NAME.json answers the model NAME, byte for byte, at its own pace (NAME.timing) or a default one."
@@ -47,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     except RecordingError as error:
         raise Failure(str(error)) from error
     try:
-        bound = background.listen(_HOST, args.port)
+        bound = bind(f"{_HOST}:{args.port}")
     except OSError as error:
         raise Failure(f"cannot listen on {_HOST}:{args.port}: {error.strerror}; choose another --port") from error
     names = library.names()
@@ -57,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         file=sys.stderr,
         flush=True,
     )
+    background.silence()
     with bound:
         background.server(Replay(library, speed=args.speed), lifespan=False).run(sockets=[bound])
     return 0

@@ -2,10 +2,12 @@
 
 import argparse
 import sys
+import tempfile
+from pathlib import Path
 
 from proxy import app
 from proxy.cli import address, configuration
-from proxy.cli.command import Commands, add_command, argument, positive
+from proxy.cli.command import argument, describe, positive
 from proxy.demo import table
 from proxy.demo.background import serving
 from proxy.demo.replay import Replay
@@ -15,13 +17,11 @@ from proxy.settings.formats import parse_listen
 _ROUTES_TOLD = 12
 
 
-def register(commands: Commands) -> None:
-    """Adds the command."""
-    parser = add_command(
-        commands,
-        "serve",
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds help and options."""
+    describe(
+        parser,
         run,
-        summary="run the proxy",
         description=(
             "Serves the routing table of a configuration file. Where no file is found, it serves the embedded demo "
             "table, whose models are answered by recordings: no key and no network are needed."
@@ -49,15 +49,19 @@ def run(args: argparse.Namespace) -> int:
     path = configuration.locate(args.config)
     if path is None:
         _tell(f"no configuration file found (looked for {configuration.SEARCHED}): serving the embedded demo table")
-        with serving(Replay(table.library())) as upstream:
-            return _serve(table.settings(upstream), args)
+        # In a file, because several workers each read it for themselves.
+        with serving(Replay(table.library())) as upstream, tempfile.TemporaryDirectory() as folder:
+            written = Path(folder) / "demo-table.yaml"
+            written.write_text(table.text(upstream), "utf-8")
+            return _serve(configuration.read(written), args)
     _tell(f"configuration: {path}")
     return _serve(configuration.read(path), args)
 
 
 def _serve(settings: Settings, args: argparse.Namespace) -> int:
     if args.listen:
-        settings = with_listen(settings, args.listen)
+        with configuration.mistakes_told():
+            settings = with_listen(settings, args.listen)
     server = settings.server
     address.require_free(server.listen, "--listen or server.listen")
     if server.admin:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.core import codec, finish
+from proxy.core.chunk import Kind
 from proxy.core.details import DetailsReader
 from proxy.core.dialect import Dialect, Flag
 from proxy.core.echo import Echo
@@ -107,18 +108,20 @@ class Choice:
         """The upstream's finish word → OpenAI's, knowing whether calls were made."""
         return finish.canonical(word, called=self.calls.made, own=self._dialect.finish_reason.map)
 
-    def is_plain(self, delta: dict[str, Any]) -> bool:
-        """Whether a delta in mid-answer is canonical at first sight: the shape of nearly all deltas."""
+    def plain_kind(self, delta: dict[str, Any]) -> Kind | None:
+        """What a delta in mid-answer generates, if it is canonical at first sight: the shape of nearly all deltas."""
         if not self.role_sent or not delta.keys() <= _TWINS:
-            return False
+            return None
         reasoning, content = delta.get("reasoning_content"), delta.get("content")
-        if type(content) is str and content and self._literal:
-            return not reasoning
-        if type(reasoning) is not str or not reasoning or content or not self._reader.quick:
-            return False
+        if content.__class__ is str and content:
+            return "answer" if self._literal and not reasoning else None
+        if reasoning.__class__ is not str or not reasoning or content or not self._reader.quick:
+            return None
+        if not self._echo.leads("field", reasoning):
+            return None
         self.generated = True
         self.source = "reasoning_content"
-        return self._echo.new("field", reasoning) == reasoning
+        return "reasoning"
 
     def read(self, delta: dict[str, Any], word: Any = None) -> Spoken:
         """Reads one delta. `word`: the upstream's finish word, where one came with it."""

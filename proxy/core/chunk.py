@@ -11,14 +11,15 @@ class Chunk:
     """One `chat.completion.chunk` in the canonical schema (contract: guarantees C1–C8 of `docs/schema.md`).
 
     `data` is the chunk as a plain dict; whoever changes it sets `raw` to None. `raw` is the JSON text that arrived,
-    kept where nothing had to change, and is then what leaves (C9).
+    kept where nothing had to change, and is then what leaves (C9). `kind` is what it generates, where that is known.
     """
 
-    __slots__ = ("data", "raw")
+    __slots__ = ("data", "kind", "raw")
 
-    def __init__(self, data: dict[str, Any], raw: bytes | None = None) -> None:
+    def __init__(self, data: dict[str, Any], raw: bytes | None = None, kind: Kind | None = None) -> None:
         self.data = data
         self.raw = raw
+        self.kind = kind
 
     def __repr__(self) -> str:
         return f"Chunk({self.data!r}, raw={self.raw is not None})"

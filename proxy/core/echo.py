@@ -39,6 +39,14 @@ class Echo:
             self._own[source] = bool(fresh)
         return fresh
 
+    def leads(self, source: str, text: str) -> bool:
+        """Whether nobody has said more than `source`; then, and only then, `text` is entered as said by it."""
+        decided = self._own.get(source)
+        if decided is not None:
+            return decided
+        at = self._at.get(source, 0)
+        return at == len(self._head) and bool(self.new(source, text))
+
     def same(self, source: str, twin: str) -> None:
         """`source` has just said, in one delta, what `twin` did: what it says alone later goes on from there."""
         self._at[source] = self._at.get(twin, 0)

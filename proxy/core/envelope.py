@@ -7,7 +7,8 @@ from proxy.core.context import AnswerContext
 
 _OBJECT = "chat.completion.chunk"
 _REPEATED = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider")
-_FRAME = frozenset({*_REPEATED, "choices", "usage"})
+FRAME = frozenset({*_REPEATED, "choices", "usage"})
+"""Keys that a chunk may have without carrying anything of its own."""
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
@@ -69,7 +70,7 @@ def framed(event: dict[str, Any], choices: list[dict[str, Any]]) -> list[Chunk]:
 
 def carries_more(event: dict[str, Any]) -> bool:
     """Whether an event holds anything beside its frame, choices and usage."""
-    return any(value not in _EMPTY for key, value in event.items() if key not in _FRAME)
+    return any(value not in _EMPTY for key, value in event.items() if key not in FRAME)
 
 
 def _text(value: Any) -> str | None:

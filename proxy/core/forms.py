@@ -6,7 +6,7 @@ None of them changes a dict that it was given.
 
 from typing import Any, Protocol
 
-from proxy.core.choices import REASONING, Choice, Delta, ends_reasoning, piece, says_something
+from proxy.core.per_choice import REASONING, Choice, Delta, ends_reasoning, piece, says_something
 
 _DETAILS = "reasoning_details"
 _THINK, _END_THINK = "<think>", "</think>"

@@ -36,6 +36,8 @@ class _Recalled:
     """The reasoning of one message. `content` is what stays in `content` without it."""
 
     text: str | None
+    blank: str | None
+    """Text of white space or "", where a text field says no more than that."""
     details: list[Any]
     content: Any
 
@@ -84,23 +86,30 @@ def _assistant(message: Message, history: History, form: _Form, *, tags: bool) -
     content = message.get("content")
     if backfill is None and not tags and keys.isdisjoint(message) and not isinstance(content, list):
         return message
-    recalled = _recall(message, form.field, tags=tags and form.kind != "tags")
+    recalled = _recall(message, form.field, tags=tags and form.kind not in ("tags", "passthrough"))
     if form.kind == "passthrough":
         known = bool(recalled.text or recalled.details)
         out = {**message, "content": _cut_content(content)[1]} if tags and content else message
         return out if known or backfill is None else {**out, history.field: backfill}
-    sent = form.kind != "drop" and bool(recalled.text or (form.kind == "details" and recalled.details))
-    if not sent and backfill is not None:
+    if backfill is not None and not _sent(form, recalled):
         key = form.field if form.kind == "field" else history.field
         return _replaced(message, keys, recalled.content, key, backfill)
     return _replaced(message, keys, *_written(message, form, recalled))
+
+
+def _sent(form: _Form, recalled: _Recalled) -> bool:
+    """Whether reasoning goes back in this form."""
+    if form.kind == "drop" or recalled.text:
+        return form.kind != "drop"
+    opaque = form.kind == "details" and bool(recalled.details)
+    return opaque or (form.kind == "tags" and _cut_content(recalled.content)[0] is not None)
 
 
 def _written(message: Message, form: _Form, recalled: _Recalled) -> tuple[Any, str, Any]:
     """The content, and the key and value to write beside it (value None: none)."""
     text, content = recalled.text, recalled.content
     if form.kind == "field":
-        return content, form.field, text
+        return content, form.field, recalled.blank if text is None else text
     if form.kind == "details":
         return content, _DETAILS, recalled.details or ([_detail(text)] if text else None)
     if form.kind == "tags" and text:
@@ -142,10 +151,9 @@ def _recall(message: Message, field: str, *, tags: bool) -> _Recalled:
     details = details if isinstance(details, list) else []
     texts = [message.get(key) for key in (field, *_TEXT_KEYS)]
     candidates = [*texts, _details_text(_items(details)), "".join(map(_part_text, blocks)), inside]
-    strings = [text for text in candidates if isinstance(text, str)]
-    told = [text for text in texts if isinstance(text, str)]
-    text = next((text for text in strings if text), "" if told else None)
-    return _Recalled(text, details or [_block_detail(block, i) for i, block in enumerate(blocks)], content)
+    text = next((text for text in candidates if isinstance(text, str) and text.strip()), None)
+    blank = next((text for text in texts if isinstance(text, str)), None)
+    return _Recalled(text, blank, details or [_block_detail(block, i) for i, block in enumerate(blocks)], content)
 
 
 def _items(value: Any) -> list[Mapping[str, Any]]:

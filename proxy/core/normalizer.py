@@ -7,13 +7,14 @@ from proxy.core.choice import Choice, DialectReader, Spoken
 from proxy.core.chunk import Chunk, kind_of
 from proxy.core.context import AnswerContext
 from proxy.core.deltas import choice_objects, deltas, own_delta, says_more, without_text
-from proxy.core.envelope import Envelope, carries_more, framed
+from proxy.core.envelope import FRAME, Envelope, carries_more, framed
 from proxy.core.errors import UpstreamError, UpstreamProtocol
 from proxy.core.finish import inferred
 from proxy.core.upstream_error import from_payload, is_error
 
 _ENDINGS = ("error", "finish_reason", "native_finish_reason")
-_PLAIN_CHOICE = frozenset({"index", "delta", "logprobs"})
+_PLAIN_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
+_PLAIN_EVENT = frozenset({*FRAME, "obfuscation"})
 
 
 class Normalizer:
@@ -58,6 +59,10 @@ class Normalizer:
             value = codec.loads(data)
         except ValueError:
             value = None
+        if value.__class__ is dict and not name and self._envelope.settled and value.keys() <= _PLAIN_EVENT:
+            chunk = self._plain(value, data)
+            if chunk is not None:
+                return [chunk]
         if name == b"error" or is_error(value):
             return self._fail(value, data)
         if not isinstance(value, dict):
@@ -66,6 +71,20 @@ class Normalizer:
         if name not in (b"", b"message") and "choices" not in value:
             return []  # a gateway's own event, such as `ping`
         return self._take(value, None if b"\n" in data else data)
+
+    def _plain(self, event: dict[str, Any], data: bytes) -> Chunk | None:
+        """The chunk of an event that is canonical at first sight, by a short way; None: it wants a closer look."""
+        choices = event.get("choices")
+        if choices.__class__ is not list or len(choices) != 1 or self._waiting or event.get("usage") is not None:
+            return None
+        choice = choices[0]
+        if choice.__class__ is not dict or not choice.keys() <= _PLAIN_CHOICE or choice.get("finish_reason") is not None:
+            return None
+        index, delta = choice.get("index"), choice.get("delta")
+        if index.__class__ is not int or delta.__class__ is not dict or index not in self._choices or b"\n" in data:
+            return None
+        kind = self._choices[index].plain_kind(delta)
+        return self._envelope.stamp(Chunk(event, data, kind)) if kind else None
 
     def done(self) -> list[Chunk]:
         """`[DONE]`: what the answer's end lacks is inferred."""
@@ -139,9 +158,6 @@ class Normalizer:
     def _single(self, event: dict[str, Any], choice: dict[str, Any], raw: bytes | None) -> list[Chunk]:
         """An event with one choice, as nearly all are."""
         state = self._state(choice, 0)
-        delta = choice.get("delta")
-        if delta.__class__ is dict and not self._waiting and state.is_plain(delta) and choice.keys() <= _PLAIN_CHOICE:
-            return [Chunk(event, raw)]
         waited = state.undecided if self._waiting else ""
         delta, same = own_delta(choice, generated=state.generated)
         spoken = state.read(delta, choice.get("finish_reason"))

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any, Literal, cast, get_args
 
 from proxy.core import forms
-from proxy.core.choices import PerChoice
 from proxy.core.chunk import Chunk
+from proxy.core.per_choice import PerChoice
 from proxy.core.steps import CallHold, StepHold
 
 Form = Literal[

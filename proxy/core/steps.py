@@ -4,8 +4,8 @@ import json
 import re
 from typing import Any, Literal
 
-from proxy.core.choices import REASONING, Choice, Delta, ends_reasoning, piece, says_something
 from proxy.core.fragments import Fragments
+from proxy.core.per_choice import REASONING, Choice, Delta, ends_reasoning, piece, says_something
 
 MAX_STEP = 16 * 1024
 """Characters held for the end of a step; a longer step leaves as it is."""
@@ -45,8 +45,9 @@ class StepHold:
         if not steps:
             rest = {**choice, "delta": {key: value for key, value in delta.items() if key != REASONING}}
             return [rest] if says_something(rest) else []
-        ahead = [piece(choice, {REASONING: step}) for step in steps[:-1]]
-        return [*ahead, {**choice, "delta": {**delta, REASONING: steps[-1]}}]
+        # Details go with the first step: a form that reads them must know them before the text that they repeat.
+        deltas = [{**delta, REASONING: steps[0]}, *({REASONING: step} for step in steps[1:])]
+        return [*(piece(choice, one) for one in deltas[:-1]), {**choice, "delta": deltas[-1]}]
 
     def close(self) -> list[Delta]:
         return [{REASONING: self._take()}] if self._held else []

@@ -94,7 +94,7 @@ class _Reader:
 
     def _mark(self, chunks: list[Chunk], now: float) -> bool:
         """Enters into the timeline what the chunks generated; returns whether they did."""
-        kinds = {kind_of(chunk.data) for chunk in chunks}
+        kinds = {chunk.kind or kind_of(chunk.data) for chunk in chunks}
         if "reasoning" in kinds:
             self._timeline.reasoning(now)
         if "answer" in kinds:
@@ -237,7 +237,8 @@ class WholePipeline(_Reader):
     def __init__(self, context: AnswerContext, timeline: Timeline) -> None:
         super().__init__(context, timeline)
         self._given: list[bytes] = []
-        self._aggregator = Aggregator()
+        details = context.dialect.details
+        self._aggregator = Aggregator(snapshots=details is not None and details.snapshots)
 
     def feed(self, data: bytes, now: float) -> bytes:
         """Takes upstream bytes; always returns b""."""

@@ -1,5 +1,6 @@
 """An ASGI application served from a thread of this process, on a loopback port."""
 
+import logging
 import socket
 import threading
 import time
@@ -9,25 +10,20 @@ from contextlib import contextmanager, suppress
 import uvicorn
 from starlette.types import ASGIApp
 
+from proxy.edge.listeners import bind
+
 START_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 5.0
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A bound TCP socket; port 0 takes a free one. Raises OSError where the address cannot be had."""
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    bound = socket.socket(family, kind, protocol)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-    except OSError:
-        bound.close()
-        raise
-    return bound
+def silence() -> None:
+    """Keeps the loggers of servers quiet, in this whole process: a command that is interrupted ends without their traces."""
+    for name in ("uvicorn.error", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def server(app: ASGIApp, *, lifespan: bool) -> uvicorn.Server:
-    """A server that says nothing itself and that cuts open answers short when it stops."""
+    """A server that cuts open answers short when it stops."""
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -35,7 +31,6 @@ def server(app: ASGIApp, *, lifespan: bool) -> uvicorn.Server:
         ws="none",
         lifespan="on" if lifespan else "off",
         log_config=None,
-        log_level="critical",
         access_log=False,
         timeout_graceful_shutdown=1,
     )
@@ -45,7 +40,7 @@ def server(app: ASGIApp, *, lifespan: bool) -> uvicorn.Server:
 @contextmanager
 def serving(app: ASGIApp, *, lifespan: bool = False) -> Iterator[str]:
     """Serves `app` for the length of a `with` block; gives its address, such as `http://127.0.0.1:40123`."""
-    bound = listen("127.0.0.1", 0)
+    bound = bind("127.0.0.1:0")
     address = f"http://127.0.0.1:{bound.getsockname()[1]}"
     runner = server(app, lifespan=lifespan)
     thread = threading.Thread(target=_run, args=(runner, bound), name=address, daemon=True)

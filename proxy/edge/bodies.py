@@ -46,7 +46,9 @@ def parse(data: bytes) -> dict[str, Any]:
     try:
         body = loads_exact(data)
     except (ValueError, RecursionError):
-        raise RequestInvalid("The request's body is not JSON." if data.strip() else "The request has no body.") from None
+        raise RequestInvalid(
+            "The request's body is not JSON." if data.strip() else "The request has no body."
+        ) from None
     if not isinstance(body, dict):
         raise RequestInvalid("The request's body must be a JSON object.")
     model = body.get("model")

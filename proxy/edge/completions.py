@@ -45,7 +45,9 @@ class Completions:
         exchange = Exchange(heads.request_id_of(headers), started, service.metrics.unmatched(), Timeline(started))
         call = _Call(service, scope["path"].removeprefix("/v1"), headers, exchange)
         try:
-            await service.relay.run(exchange, receive, Outlet(send, exchange, service.clock), lambda: call.plan(receive))
+            await service.relay.run(
+                exchange, receive, Outlet(send, exchange, service.clock), lambda: call.plan(receive)
+            )
         finally:
             call.leave()
 
@@ -162,5 +164,7 @@ def _raw_question(resolved: ResolvedTarget, body: dict[str, Any]) -> Question:
 
 def _not_found(state: State, model: str, allowed: tuple[str, ...] | None) -> ModelNotFound:
     near = state.table.close_names(model, allowed)
-    hint = f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else " GET /v1/models lists what there is."
+    hint = (
+        f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else " GET /v1/models lists what there is."
+    )
     return ModelNotFound(f"There is no model {model[:200]!r} here.{hint}", param="model")

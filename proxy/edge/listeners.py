@@ -73,9 +73,8 @@ async def listening(app: ASGIApp, address: str, *, shared: bool) -> AsyncIterato
     """Serves `app` on `address` beside the main server, also while that one drains."""
     server = QuietServer(web_config(app, 0, lifespan=False))
     bound = bind(address, shared=shared)
+    bound.listen(BACKLOG)  # a caller need not wait for the server's task
     task = asyncio.create_task(server.serve(sockets=[bound]))
-    while not server.started and not task.done():
-        await asyncio.sleep(0.005)
     try:
         yield
     finally:

@@ -77,7 +77,9 @@ class Models:
             given = await self._lists.of(target.provider, state.engines[target.provider.name])
             found.update(dict.fromkeys(_asked_for(route, target, given)))
         mine = [name for name in found if _leads_to(state, name, allowed, route)]
-        return mine or [name for name in _patterns(route, allowed) if "*" in name or _leads_to(state, name, allowed, route)]
+        return mine or [
+            name for name in _patterns(route, allowed) if "*" in name or _leads_to(state, name, allowed, route)
+        ]
 
 
 def _leads_to(state: State, name: str, allowed: Allowed, route: Route) -> bool:
@@ -89,7 +91,9 @@ def _patterns(route: Route, allowed: Allowed) -> Iterable[str]:
     """What stands for a wildcard route whose models are not known: the narrower of its pattern and the caller's."""
     if allowed is None or any(pattern in ("*", route.model) for pattern in allowed):
         return [route.model]
-    return [pattern if len(pattern) >= len(route.model) else route.model for pattern in allowed if _touch(pattern, route)]
+    return [
+        pattern if len(pattern) >= len(route.model) else route.model for pattern in allowed if _touch(pattern, route)
+    ]
 
 
 def _touch(pattern: str, route: Route) -> bool:

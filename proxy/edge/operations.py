@@ -19,12 +19,14 @@ class Operations:
         self._service = service
         self._ask_key = ask_key
 
-    async def alive(self, _: Request) -> Response:
+    async def alive(self, request: Request) -> Response:
         """The process answers."""
+        del request
         return answers.json({"status": "ok"})
 
-    async def ready(self, _: Request) -> Response:
+    async def ready(self, request: Request) -> Response:
         """New requests may come here."""
+        del request
         if self._service.drain.begun:
             return answers.refusal(ShuttingDown("The proxy is shutting down."))
         if not self._service.ready:
@@ -38,8 +40,9 @@ class Operations:
         text = await asyncio.to_thread(self._service.metrics.render)
         return Response(text, media_type=CONTENT_TYPE)
 
-    async def reload(self, _: Request) -> Response:
+    async def reload(self, request: Request) -> Response:
         """Reads the configuration again."""
+        del request
         mistakes = await self._service.reload()
         if mistakes:
             raise RequestInvalid("The configuration was refused and the old one stays: " + "; ".join(mistakes))

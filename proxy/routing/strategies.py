@@ -1,5 +1,7 @@
 """The order in which a route's targets are tried. Pure: chance and health are arguments."""
 
+import bisect
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,12 +53,11 @@ def _drawn(targets: list[ResolvedTarget], draw: float) -> list[ResolvedTarget]:
     """A weighted order without replacement; what is left of `draw` after each pick is again uniform in [0, 1)."""
     left, order = list(targets), []
     while left:
-        total = sum(t.target.weight for t in left)
-        point, below = draw * total, 0
-        for index, candidate in enumerate(left):
-            if point < below + candidate.target.weight or index == len(left) - 1:
-                draw = min(max((point - below) / candidate.target.weight, 0.0), 1.0)
-                order.append(left.pop(index))
-                break
-            below += candidate.target.weight
+        ends = list(itertools.accumulate(t.target.weight for t in left))
+        point = draw * ends[-1]
+        # Rounding may put the point on the very end of the last share.
+        index = min(bisect.bisect_right(ends, point), len(left) - 1)
+        picked = left.pop(index)
+        order.append(picked)
+        draw = min((point - (ends[index] - picked.target.weight)) / picked.target.weight, 1.0)
     return order

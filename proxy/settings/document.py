@@ -87,7 +87,9 @@ def compose(text: str, file: str, report: Report) -> Node | None:
         if root is None or (root.tag == _PLAIN and root.value in {"", "~", "null"}):
             report.add(start, (), "the file is empty", "a first line could be `version: 1`")
             return None
-        return _Reader(file, report).node(root, ())
+        reader = _Reader(file, report)
+        node = reader.node(root, ())
+        return None if reader.exhausted else node
     return None
 
 
@@ -125,6 +127,11 @@ class _Reader:
         self._count = 0
         self._open: set[int] = set()
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether the file was too large, written out, to be read to its end."""
+        return self._count > MAX_NODES
+
     def node(self, raw: yaml.Node, path: Path) -> Node | None:
         self._count += 1
         if self._count > MAX_NODES:
@@ -158,7 +165,7 @@ class _Reader:
         merged: dict[str, Entry] = {}
         for key, value in raw.value:
             name, mark = key.value, self._mark(key)
-            if not isinstance(key, yaml.ScalarNode) or not name:
+            if not isinstance(key, yaml.ScalarNode) or not name or not _is_unicode(name):
                 self._report.add(mark, path, "a key must be a word")
             elif key.tag == _PLAIN and name == "<<":
                 for entry_name, entry in self._merged(value, path):
@@ -181,6 +188,9 @@ class _Reader:
     def _scalar(self, raw: yaml.Node, path: Path) -> ScalarNode | None:
         text: str = raw.value
         mark = self._mark(raw)
+        if not _is_unicode(text):
+            self._report.add(mark, path, "half of a surrogate pair, which is no character")
+            return None
         if raw.tag != _PLAIN:
             return ScalarNode(text, text, mark)
         if text in _WORDS:
@@ -195,6 +205,11 @@ class _Reader:
 
     def _mark(self, raw: yaml.Node) -> Mark:
         return Mark(self._file, raw.start_mark.line + 1, raw.start_mark.column + 1)
+
+
+def _is_unicode(text: str) -> bool:
+    """False for text with a lone surrogate, which a quoted escape can write and nothing can send."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _syntax_message(error: yaml.MarkedYAMLError) -> str:

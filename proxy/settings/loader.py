@@ -55,7 +55,6 @@ def loads(text: str, source: str, env: Mapping[str, str], builtin_dir: Path | No
     """The settings of a YAML text. `source` names it in messages; its folder is where relative secret files are."""
     report = Report()
     node = compose(text, source, report)
-    report.raise_if_any()
     tree = check(TABLE, node, (), report) if node is not None else None
     if not isinstance(tree, Branch):
         raise SettingsError(report.mistakes)

@@ -23,10 +23,6 @@ class MannerLayers:
         self._by_model: dict[str, Manner] = {}
         self._by_patterns: dict[tuple[int, ...], Manner] = {}
 
-    def with_target(self, target: Layer) -> "MannerLayers":
-        """The same provider as one route's target speaks with it."""
-        return MannerLayers(self._layers, target)
-
     def __call__(self, model: str) -> Manner:
         manner = self._by_model.get(model)
         if manner is None:

@@ -39,7 +39,7 @@ class Metrics:
     """All metrics of one application, in a registry of its own."""
 
     def __init__(self, version: str) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._targets: dict[tuple[str, str, str], TargetMetrics] = {}
         self._families()
@@ -69,15 +69,17 @@ class Metrics:
         self.cached_tokens = count("cached_input_tokens_total", "Input tokens read from a cache.", tokens)
         self.reasoning_tokens = count("reasoning_tokens_total", "Output tokens that were reasoning.", tokens)
         self.in_flight = Gauge(
-            PREFIX + "streams_in_flight", "Open streams.", ("route",), registry=self.registry, multiprocess_mode="livesum"
+            PREFIX + "streams_in_flight",
+            "Open streams.",
+            ("route",),
+            registry=self.registry,
+            multiprocess_mode="livesum",
         )
         self.overhead = self._histogram("overhead_seconds", "Time added by the proxy itself.", ("stage",), TINY)
         self.events = count(
             "normalizer_events_total", "Oddities met in upstream answers.", ("provider", "model", "kind")
         )
-        self.attempts = count(
-            "upstream_attempts_total", "Tries of upstream targets.", ("provider", "model", "outcome")
-        )
+        self.attempts = count("upstream_attempts_total", "Tries of upstream targets.", ("provider", "model", "outcome"))
         self.disconnects = count("client_disconnects_total", "Clients that left early.", ("route", "phase"))
         self.limited = count("rate_limited_total", "Requests refused by our own limits.", ("route", "limit"))
         self.overheads = {stage: self.overhead.labels(stage) for stage in Stage}
@@ -85,9 +87,7 @@ class Metrics:
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
         return Counter(PREFIX + name, text, labels, registry=self.registry)
 
-    def _histogram(
-        self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...] = LONG
-    ) -> Histogram:
+    def _histogram(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...] = LONG) -> Histogram:
         return Histogram(PREFIX + name, text, labels, registry=self.registry, buckets=buckets)
 
     def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
@@ -226,5 +226,5 @@ def _bury_dead_processes(folder: Path) -> None:
             continue
 
 
-def _word(value: bool) -> str:  # noqa: FBT001 - turns a flag into a label
+def _word(value: bool) -> str:
     return "true" if value else "false"

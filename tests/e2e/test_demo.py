@@ -41,7 +41,7 @@ def test_the_demo_shows_three_dialects_and_one_way_to_read_them(tmp_path: Path) 
         assert shown is not None
         assert "59 × 61" in shown[2] and "<" not in shown[1] + shown[2]
         assert re.search(r"first answer \d.*total \d.*tokens \d+ in, \d+ out", shown[3])
-    assert "(105 reasoning, 49 answer)" in read
+    assert "(106 reasoning, 50 answer)" in read
     assert "\x1b" not in told.stdout
 
 

@@ -97,19 +97,22 @@ class Upstream:
 class _Server:
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
+        self.stopping = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         number, count = self.upstream.connections, 0
         self.upstream.connections += 1
         wire = Wire(writer, reader)
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            while (asked := await _request(reader, number, count)) is not None:
-                self.upstream.asked.append(asked)
-                count += 1
-                await self.upstream.script(asked, wire)
-                if writer.is_closing():
-                    break
-        writer.close()
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                while not writer.is_closing() and (asked := await _request(reader, number, count)) is not None:
+                    self.upstream.asked.append(asked)
+                    count += 1
+                    await self.upstream.script(asked, wire)
+        finally:
+            writer.transport.abort() if self.stopping else writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 async def _request(reader: asyncio.StreamReader, connection: int, count: int) -> Asked | None:
@@ -129,13 +132,15 @@ def scripted(script: Script) -> Iterator[Upstream]:
     """Runs an upstream in a thread for the length of a `with` block."""
     upstream = Upstream("", [], script)
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(asyncio.start_server(_Server(upstream).serve, "127.0.0.1", 0))
+    serving = _Server(upstream)
+    server = loop.run_until_complete(asyncio.start_server(serving.serve, "127.0.0.1", 0))
     upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
         yield upstream
     finally:
+        serving.stopping = True
         asyncio.run_coroutine_threadsafe(_stop(server), loop).result(5)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(5)

@@ -1,5 +1,6 @@
 """The application of some settings, running on a free port of this machine for a test."""
 
+import asyncio
 import io
 import json
 import threading
@@ -7,10 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import uvicorn
+import uvloop
 
 from proxy.app import create_app
 from proxy.edge.listeners import bind, web_config
@@ -28,6 +29,8 @@ class Running:
     url: str
     service: Service
     server: uvicorn.Server
+    loop: asyncio.AbstractEventLoop
+    """The one that the proxy runs in; it is in a thread of its own."""
     _log: io.StringIO
 
     @property
@@ -47,7 +50,7 @@ class Running:
 
 def settings_of(text: str, env: dict[str, str] | None = None) -> Settings:
     """The settings of a YAML text."""
-    return loads(text, Path("proxy.yaml"), env or {})
+    return loads(text, "proxy.yaml", env or {})
 
 
 @contextmanager
@@ -57,7 +60,13 @@ def running(settings: Settings, *, reread: Load | None = None) -> Iterator[Runni
     app = create_app(settings, reread=reread, log=Log(log, as_text=False))
     bound = bind("127.0.0.1:0")
     server = uvicorn.Server(web_config(app, 1.0))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve() -> None:
+        loops.append(asyncio.get_running_loop())
+        await server.serve(sockets=[bound])
+
+    thread = threading.Thread(target=uvloop.run, args=(serve(),), daemon=True)
     thread.start()
     until = time.monotonic() + START_S
     while not server.started:
@@ -65,7 +74,7 @@ def running(settings: Settings, *, reread: Load | None = None) -> Iterator[Runni
             raise RuntimeError("the proxy did not start: " + log.getvalue())
         time.sleep(0.005)
     try:
-        yield Running(f"http://127.0.0.1:{bound.getsockname()[1]}", app.state.service, server, log)
+        yield Running(f"http://127.0.0.1:{bound.getsockname()[1]}", app.state.service, server, loops[0], log)
     finally:
         server.should_exit = True
         thread.join(10)

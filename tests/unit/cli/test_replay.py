@@ -8,7 +8,6 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from proxy.demo import background
 from proxy.demo.background import serving
 from proxy.demo.recordings import Library
 from proxy.demo.replay import Replay, speed_of
@@ -117,13 +116,6 @@ def test_a_client_that_leaves_ends_the_replay(folder: Path) -> None:
     ):
         next(response.iter_raw())
     assert time.monotonic() - started < 5
-
-
-def test_a_port_in_use_is_refused() -> None:
-    with background.listen("127.0.0.1", 0) as taken:
-        taken.listen()
-        with pytest.raises(OSError, match="in use"):
-            background.listen("127.0.0.1", taken.getsockname()[1])
 
 
 def test_an_application_that_cannot_start_is_told() -> None:

@@ -84,6 +84,12 @@ def test_details_are_not_said_again_by_text_that_was_held_for_a_step() -> None:
     ]
 
 
+def test_details_are_not_said_again_by_text_that_is_cut_into_steps() -> None:
+    theirs = [{"type": "reasoning.text", "text": "a\nb\nc"}]
+    out = rendered(Rendering("details", "line"), chunk({"reasoning_content": "a\nb\nc", "reasoning_details": theirs}))
+    assert deltas(out) == [{"reasoning_details": theirs}]
+
+
 def test_details_that_are_no_list_of_objects_are_left_alone() -> None:
     out = render("details", chunk({"reasoning_details": "odd"}), chunk({"reasoning_details": ["odd", {"text": 1}]}))
     assert deltas(out) == [{"reasoning_details": "odd"}, {"reasoning_details": ["odd", {"text": 1}]}]

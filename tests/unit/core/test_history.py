@@ -211,6 +211,8 @@ def test_backfill_holds_for_every_replay_and_outside_of_the_scope() -> None:
     silent = assistant(tool_calls=[CALL])
     assert after(silent, History(replay="tags", backfill="space")) == {**silent, "reasoning_content": " "}
     assert after(silent, History(replay="passthrough", backfill="space")) == {**silent, "reasoning_content": " "}
+    tagged = assistant(content="<think>x</think>", tool_calls=[CALL])
+    assert after(tagged, History(replay="tags", backfill="space")) is tagged
     assert after(silent, History(backfill="space"), "reasoning") == {**silent, "reasoning": " "}
     assert after(message, History(replay="passthrough", backfill="space")) is message
 
@@ -224,7 +226,7 @@ def test_encrypted_details_need_no_backfill_where_they_go_back() -> None:
 
 def test_an_empty_text_stays_empty_and_changes_its_name() -> None:
     assert after(assistant(reasoning=""), FIELD) == assistant(reasoning_content="")
-    assert after(assistant(reasoning=""), History(replay="details")) == assistant()
+    assert after(assistant(reasoning=" "), History(replay="details")) == assistant()
 
 
 TAGGED = ["<think>because</think>So.", " <think>\nbecause\n</think>\n\nSo.", "<thought>because</thought>So."]

@@ -81,10 +81,10 @@ def test_merge_keys_and_aliases_are_written_out_and_own_keys_win() -> None:
         ("---\n...\n", "t.yaml:1:1: the file is empty (a first line could be `version: 1`)"),
         ("a: 1\n\tb: 2\n", "t.yaml:2:1: a tab where YAML wants spaces"),
         ("a: 1\nb: \x00\n", "t.yaml:2:4: character U+0000 is not allowed in YAML"),
-        ("a: [1, 2\n", "t.yaml:2:1: "),
-        ("a: 'x\n", "t.yaml:2:1: "),
+        ("a: [1, 2\n", "t.yaml:2:1: …"),
+        ("a: 'x\n", "t.yaml:2:1: …"),
         ("a: 1\na: 2\n", "t.yaml:2:1 a: this key is already given in line 1"),
-        ("a: *nothing\n", "t.yaml:1:4: found undefined alias"),
+        ("a: *nothing\n", "t.yaml:1:4: found undefined alias…"),
         ("a: &x [*x]\n", "t.yaml:1:4 a[0]: an alias inside the very value that it names"),
         ("a: !!python/object:os.system {}\n", "t.yaml:1:4 a: YAML tags such as !name are not used here"),
         ("a: !secret x\n", "t.yaml:1:4 a: YAML tags such as !name are not used here"),
@@ -97,15 +97,15 @@ def test_merge_keys_and_aliases_are_written_out_and_own_keys_win() -> None:
         ("a: {<<: 5}\n", "t.yaml:1:9 a: `<<` takes a mapping, or a list of mappings"),
         ('a: "\\U00110000"\n', "t.yaml:1:1: not readable as YAML"),
         ("[" * 100, "t.yaml:1:60: nested more than 60 deep"),
+        ('a: "\\ud800"\n', "t.yaml:1:4 a: half of a surrogate pair, which is no character"),
+        ('"\\ud800": 1\n', "t.yaml:1:1: a key must be a word"),
         ("a: b: c\n", "t.yaml:1:5: mapping values are not allowed here"),
     ],
 )
 def test_unusable_yaml_is_one_mistake_with_its_line(text: str, mistake: str) -> None:
     _, mistakes = read(text)
-    assert len(mistakes) == 1
-    assert mistakes[0].startswith(mistake)
-    if not mistake.endswith(" "):
-        assert mistakes[0] == mistake or mistake in {"t.yaml:1:4: found undefined alias"}
+    (found,) = mistakes
+    assert found == mistake or (mistake.endswith("…") and found.startswith(mistake[:-1]))
 
 
 def test_alias_bomb_is_refused_quickly() -> None:
@@ -135,7 +135,7 @@ def test_byte_order_mark_is_no_part_of_the_first_key() -> None:
     assert value(node) == {"version": 1}
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(st.text(alphabet=st.sampled_from("ab:-?[]{},&*!|>'\"%@`#\n \t~<=.01eE\\U\x00\ufeff\u2028")))
 def test_no_text_raises(text: str) -> None:
     node, mistakes = read(text)

@@ -32,18 +32,15 @@ def ends_reasoning(choice: Choice) -> bool:
 
 def says_something(choice: Choice) -> bool:
     """Whether anything but a role is left in a choice; null and empty values count for nothing."""
-    if any(not _is_empty(value) for key, value in choice["delta"].items() if key != "role"):
-        return True
-    return any(not _is_empty(value) for key, value in choice.items() if key not in ("index", "delta"))
+    for key, value in choice["delta"].items():
+        if key != "role" and (value or value == 0):
+            return True
+    return any(value or value == 0 for key, value in choice.items() if key not in ("index", "delta"))
 
 
 def piece(choice: Choice, delta: Delta) -> Choice:
     """A delta of its own, ahead of the rest of `choice`."""
     return {"index": choice.get("index", 0), "delta": delta, "finish_reason": None}
-
-
-def _is_empty(value: Any) -> bool:
-    return value is None or (isinstance(value, str | list | dict) and not value)
 
 
 class PerChoice:
@@ -69,6 +66,8 @@ class PerChoice:
         leaving = [self._filtered(choice) for choice in choices]
         if leaving.count(None) == len(leaving) and not self._carried:
             return [chunk]
+        if len(leaving) == 1 and not self._carried and leaving[0] is not None and len(leaving[0]) == 1:
+            return [Chunk({**data, "choices": leaving[0]})]
         kept = [one for choice, out in zip(choices, leaving, strict=True) for one in ([choice] if out is None else out)]
         if choices and not kept:
             self._carried |= {key: value for key, value in _extras(data).items() if value is not None}
