@@ -29,7 +29,7 @@ def is_error(value: Any) -> bool:
     choices = value.get("choices")
     if isinstance(choices, list) and choices:
         return any(isinstance(choice, dict) and bool(choice.get("error")) for choice in choices)
-    if _minimax_status(value):
+    if _base_resp_failed(value):
         return True
     if "choices" in value:
         return False
@@ -89,7 +89,7 @@ def _inner(value: Any) -> Any:
     for choice in value.get("choices") or ():
         if isinstance(choice, dict) and choice.get("error"):
             return choice["error"]
-    if _minimax_status(value):
+    if _base_resp_failed(value):
         return value["base_resp"]
     errors = value.get("errors")
     return errors[0] if isinstance(errors, list) and errors else value
@@ -139,7 +139,7 @@ def _status(inner: Any, outer: Any) -> int:
     return 502
 
 
-def _minimax_status(value: dict[str, Any]) -> bool:
+def _base_resp_failed(value: dict[str, Any]) -> bool:
     """MiniMax answers 200 and puts the failure into `base_resp`."""
     base = value.get("base_resp")
     return isinstance(base, dict) and base.get("status_code") not in (0, None)

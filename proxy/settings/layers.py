@@ -146,13 +146,16 @@ def _explain_field(spec: Spec, default: Any, given: Merged | Sourced | None, pat
 
 
 def _explain_map(given: Merged, path: str) -> Iterator[Explained]:
-    if not given:
-        yield Explained(path, {}, str(given.origin))
+    found = False
     for key, child in given.items():
         if isinstance(child, Merged):
+            found = True
             yield from _explain_map(child, f"{path}.{key}")
         elif child.value is not Special.RESET:
+            found = True
             yield Explained(f"{path}.{key}", as_json(child.value), str(child.origin))
+    if not found:
+        yield Explained(path, {}, str(given.origin))
 
 
 def _explain_default(spec: Spec, default: Any, path: str, origin: str) -> Iterator[Explained]:

@@ -124,6 +124,15 @@ def test_nesting_through_aliases_is_bounded_too() -> None:
     assert all("nested more than 60 deep" in mistake for mistake in mistakes)
 
 
+def test_what_cannot_be_merged_is_told_beside_what_can() -> None:
+    node, mistakes = read("m: &m {a: 1}\nx: {<<: [*m, 5, !tag {b: 2}]}\n")
+    assert value(node) == {"m": {"a": 1}, "x": {"a": 1}}
+    assert [mistake.split(": ", 1)[1] for mistake in mistakes] == [
+        "`<<` takes a mapping, or a list of mappings",
+        "YAML tags such as !name are not used here",
+    ]
+
+
 def test_large_file_is_refused_unread() -> None:
     _, mistakes = read("a" * (document.MAX_TEXT_BYTES + 1))
     assert mistakes == ["t.yaml:1:1: the file is larger than 1024 KiB"]
