@@ -18,9 +18,13 @@ def url_of(address: str) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def require_free(address: str, option: str) -> None:
-    """Raises Failure where `address` cannot be listened on; `option` says how to choose another one."""
+def require_free(address: str, option: str) -> str:
+    """The address to listen on: `address`, port 0 replaced by a free one.
+
+    Raises Failure where it cannot be listened on; `option` says how to choose another one.
+    """
     try:
-        bind(address).close()
+        with bind(address) as bound:
+            return f"{address.rpartition(':')[0]}:{bound.getsockname()[1]}"
     except OSError as error:
         raise Failure(f"cannot listen on {address}: {error.strerror}; choose another address with {option}") from error

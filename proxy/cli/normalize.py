@@ -107,7 +107,7 @@ def _whole(context: AnswerContext, head: bytes, reads: Iterator[bytes]) -> Proxy
         pipeline.feed(data, time.monotonic())
     body = pipeline.close(time.monotonic())
     if not pipeline.error:
-        _write(body + b"\n")
+        _write(body + b"\n" if sys.stdout.isatty() else body)
     return pipeline.error
 
 

@@ -14,8 +14,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         parser,
         run,
         description=(
-            "One built-in a line: the name to write under `providers:`, the variable with its key, its base URL, "
-            "how sure its description is (A best, D least), and its title."
+            "One built-in a line: the name to write under `providers:`, the variable with its key, how sure its "
+            "description is (A best, D least), and its title. --json adds base URL, sources and notes."
         ),
         examples=("reasoning-proxy providers", "reasoning-proxy providers --json | jq -r '.[].base_url'"),
     )
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([_described(builtin) for builtin in known], indent=2, ensure_ascii=False))
         return 0
-    rows = [(each.name, each.key_env or "no key", each.base_url or "-", each.sure, each.title) for each in known]
+    rows = [(each.name, each.key_env or "no key", each.sure, each.title) for each in known]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
     for *cells, title in rows:
         print("  ".join([*(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)), title]))

@@ -59,13 +59,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _serve(settings: Settings, args: argparse.Namespace) -> int:
-    if args.listen:
-        with configuration.mistakes_told():
-            settings = with_listen(settings, args.listen)
-    server = settings.server
-    address.require_free(server.listen, "--listen or server.listen")
-    if server.admin:
-        address.require_free(server.admin, "server.admin")
+    with configuration.mistakes_told():
+        settings = with_listen(settings, args.listen) if args.listen else settings
+        settings = with_listen(settings, address.require_free(settings.server.listen, "--listen or server.listen"))
+    if settings.server.admin:
+        address.require_free(settings.server.admin, "server.admin")
     _announce(settings)
     return app.serve(settings, workers=args.workers)
 

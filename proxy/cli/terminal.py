@@ -28,9 +28,16 @@ class Transcript:
     `answer_to` is another stream than `reasoning_to`, it gets the answer alone, and a line break at its end.
     """
 
-    def __init__(self, reasoning_to: TextIO, answer_to: TextIO, *, answer_style: Style | None = None) -> None:
+    def __init__(
+        self,
+        reasoning_to: TextIO,
+        answer_to: TextIO,
+        *,
+        reasoning_style: Style = "dim",
+        answer_style: Style | None = None,
+    ) -> None:
         self._streams = {"reasoning": reasoning_to, "answer": answer_to}
-        self._styles: dict[str, Style | None] = {"reasoning": "dim", "answer": answer_style}
+        self._styles: dict[str, Style | None] = {"reasoning": reasoning_style, "answer": answer_style}
         self._shared = reasoning_to is answer_to
         self._last: str | None = None
         self._in_line = {"reasoning": False, "answer": False}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.core import codec, finish
-from proxy.core.chunk import Kind
+from proxy.core.chunk import Chunk, Kind
 from proxy.core.details import DetailsReader
 from proxy.core.dialect import Dialect, Flag
 from proxy.core.echo import Echo
@@ -96,6 +96,8 @@ class Choice:
         """Whether anything was generated at all."""
         self.source: str | None = None
         """Where reasoning was last seen: a field's name, `details`, `content_parts` or `tags`."""
+        self.waiting: list[Chunk] = []
+        """Whole events of the caller's, all of whose text is still undecided."""
         self.odd: list[str] = []
         """Kinds of oddities met; whoever reads them empties the list."""
 
@@ -110,7 +112,7 @@ class Choice:
 
     def plain_kind(self, delta: dict[str, Any]) -> Kind | None:
         """What a delta in mid-answer generates, if it is canonical at first sight: the shape of nearly all deltas."""
-        if not self.role_sent or not delta.keys() <= _TWINS:
+        if not self.role_sent or self.waiting or not delta.keys() <= _TWINS:
             return None
         reasoning, content = delta.get("reasoning_content"), delta.get("content")
         if content.__class__ is str and content:

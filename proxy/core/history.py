@@ -86,15 +86,23 @@ def _assistant(message: Message, history: History, form: _Form, *, tags: bool) -
     content = message.get("content")
     if backfill is None and not tags and keys.isdisjoint(message) and not isinstance(content, list):
         return message
-    recalled = _recall(message, form.field, tags=tags and form.kind not in ("tags", "passthrough"))
     if form.kind == "passthrough":
-        known = bool(recalled.text or recalled.details)
         out = {**message, "content": _cut_content(content)[1]} if tags and content else message
-        return out if known or backfill is None else {**out, history.field: backfill}
+        left = {key: value for key, value in out.items() if key not in history.strip_fields}
+        return (
+            out
+            if backfill is None or _is_known(_recall(left, form.field, tags=False))
+            else {**out, history.field: backfill}
+        )
+    recalled = _recall(message, form.field, tags=tags and form.kind != "tags")
     if backfill is not None and not _sent(form, recalled):
         key = form.field if form.kind == "field" else history.field
         return _replaced(message, keys, recalled.content, key, backfill)
     return _replaced(message, keys, *_written(message, form, recalled))
+
+
+def _is_known(recalled: _Recalled) -> bool:
+    return bool(recalled.text or recalled.details)
 
 
 def _sent(form: _Form, recalled: _Recalled) -> bool:

@@ -30,7 +30,6 @@ class Normalizer:
         self._choices: dict[int, Choice] = {}
         self._envelope = Envelope(context)
         self._leading: list[Chunk] = []  # chunks without content that wait for the answer's id
-        self._waiting: list[Chunk] = []  # whole events, all of whose text may still be the beginning of a delimiter
         self._usage_sent = False
         self.usage: dict[str, Any] | None = None
         """The last usage of the stream, normalised."""
@@ -75,7 +74,7 @@ class Normalizer:
     def _plain(self, event: dict[str, Any], data: bytes) -> Chunk | None:
         """The chunk of an event that is canonical at first sight, by a short way; None: it wants a closer look."""
         choices = event.get("choices")
-        if choices.__class__ is not list or len(choices) != 1 or self._waiting or event.get("usage") is not None:
+        if choices.__class__ is not list or len(choices) != 1 or event.get("usage") is not None:
             return None
         choice = choices[0]
         if choice.__class__ is not dict or not choice.keys() <= _PLAIN_CHOICE or choice.get("finish_reason") is not None:
@@ -158,11 +157,11 @@ class Normalizer:
     def _single(self, event: dict[str, Any], choice: dict[str, Any], raw: bytes | None) -> list[Chunk]:
         """An event with one choice, as nearly all are."""
         state = self._state(choice, 0)
-        waited = state.undecided if self._waiting else ""
+        waited = state.undecided
         delta, same = own_delta(choice, generated=state.generated)
         spoken = state.read(delta, choice.get("finish_reason"))
-        if state.undecided and spoken == Spoken() and (self._waiting or state.undecided == delta.get("content")):
-            self._waiting.append(self._as_it_came(event, choice, delta, raw, state, same=same))
+        if state.undecided and spoken == Spoken() and (state.waiting or not waited):
+            state.waiting.append(self._as_it_came(event, choice, delta, raw, state, same=same))
             return []
         released = self._release(state, spoken, waited)
         said = self._said(state, choice, delta, spoken, same=same)
@@ -174,7 +173,7 @@ class Normalizer:
 
     def _several(self, event: dict[str, Any], choices: list[Any], raw: bytes | None) -> list[Chunk]:
         """An event with several choices; each has its own state."""
-        released = self._release(None, Spoken(), "")
+        released: list[Chunk] = []
         every: list[dict[str, Any]] = []
         unchanged = True
         for position, choice in enumerate(choices):
@@ -182,8 +181,10 @@ class Normalizer:
                 unchanged = False
                 continue
             state = self._state(choice, position)
+            waited = state.undecided
             delta, same = own_delta(choice, generated=state.generated)
             spoken = state.read(delta, choice.get("finish_reason"))
+            released += self._release(state, spoken, waited)
             said = self._said(state, choice, delta, spoken, same=same)
             unchanged = unchanged and said is None
             every += [choice] if said is None else said
@@ -218,25 +219,24 @@ class Normalizer:
             return Chunk(event, raw)
         return Chunk({**event, "choices": said})
 
-    def _release(self, state: Choice | None, spoken: Spoken, waited: str) -> list[Chunk]:
+    def _release(self, state: Choice, spoken: Spoken, waited: str) -> list[Chunk]:
         """Whole events that waited: as they came where their text is answer, else what they carry beside it."""
-        waiting, self._waiting = self._waiting, []
+        waiting, state.waiting = state.waiting, []
         if not waiting:
             return waiting
-        if state and spoken.pieces and not spoken.pieces[0][0] and spoken.pieces[0][1].startswith(waited):
+        if spoken.pieces and not spoken.pieces[0][0] and spoken.pieces[0][1].startswith(waited):
             rest = spoken.pieces[0][1][len(waited) :]
             spoken.pieces[:1] = [(False, rest)] if rest else []
             return waiting
         kept = without_text(waiting, self._reader)
-        if not kept:
-            for choice in self._choices.values():
-                choice.role_sent = choice.generated and choice.role_sent
+        if _names_role(waiting) and not _names_role(kept):
+            state.role_sent = False
         return kept
 
     def _close(self, *, infer: bool) -> list[Chunk]:
         chunks: list[Chunk] = []
         for state in self._choices.values():
-            waited = state.undecided if self._waiting else ""
+            waited = state.undecided
             spoken = state.close(stopped=infer)
             chunks += self._release(state, spoken, waited)
             reason = None
@@ -269,3 +269,7 @@ class Normalizer:
             state = self._choices[index] = Choice(self._reader, index)
             state.odd = self.odd
         return state
+
+
+def _names_role(chunks: list[Chunk]) -> bool:
+    return any("role" in choice["delta"] for chunk in chunks for choice in chunk.data["choices"])

@@ -131,7 +131,7 @@ def parse_target_reference(text: str) -> tuple[str, str]:
     """`PROVIDER/MODEL`, split at the first slash."""
     provider, slash, model = parse_model_name(text).partition("/")
     if not slash or not provider or not model:
-        raise ValueError("write PROVIDER/MODEL, such as deepseek/deepseek-reasoner")
+        raise ValueError("write PROVIDER/MODEL: the name of a provider, a slash, and its model")
     return provider, model
 
 

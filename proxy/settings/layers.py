@@ -18,7 +18,7 @@ class Origin:
     """Whose value it is, and the place where it was written."""
 
     who: str
-    """Such as `built-in deepseek`, `provider house`, `route r1, target 2`."""
+    """Such as `built-in NAME`, `provider house`, `route r1, target 2`."""
     mark: Mark
 
     def __str__(self) -> str:

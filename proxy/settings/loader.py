@@ -100,7 +100,7 @@ def _check_server(tree: Branch, report: Report) -> None:
         place = server.marks.get("listen", server.mark)
         message = f"{listen} is public and no `clients` are listed: {_PUBLIC}"
         report.add(place, ("server", "listen"), message, _PUBLIC_HINT)
-    if server.value("admin") == listen:
+    if server.value("admin") == listen and not listen.endswith(":0"):
         report.add(server.marks["admin"], ("server", "admin"), "the same address as `listen`")
 
 

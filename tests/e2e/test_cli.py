@@ -281,6 +281,26 @@ def test_no_color_on_a_terminal_gives_headings_instead(tmp_path: Path, proxy: st
     assert terminal.close() == 0
 
 
+def test_ctrl_c_stops_an_answer_and_the_conversation_goes_on(tmp_path: Path) -> None:
+    port = _free_port()
+    with _running(tmp_path, "replay", str(STREAMS), "--port", str(port), "--speed", "0.5", port=port):
+        terminal = Terminal(tmp_path, "chat", "--url", f"http://127.0.0.1:{port}", "-m", "demo-reasoning-content")
+        terminal.wait_for("> ")
+        terminal.say("Is 3599 prime?")
+        terminal.wait_for("square")
+        terminal.process.send_signal(signal.SIGINT)
+        assert "prime" not in terminal.wait_for("stopped; the question is forgotten")
+        terminal.wait_for("> ")
+        terminal.say("/new")
+        terminal.wait_for("a new conversation")
+        terminal.say("/quit")
+        assert terminal.close() == 0
+        once = Terminal(tmp_path, "chat", "--url", f"http://127.0.0.1:{port}", "-m", "demo-reasoning-content", "x")
+        once.wait_for("square")
+        once.process.send_signal(signal.SIGINT)
+        assert once.close() == 130
+
+
 def test_ctrl_c_ends_a_conversation_quietly(tmp_path: Path, proxy: str) -> None:
     terminal = Terminal(tmp_path, "chat", "--url", proxy, "-m", "demo-details")
     terminal.wait_for("> ")

@@ -252,6 +252,7 @@ def test_normalize_gives_one_schema_streamed_and_whole(tmp_path: Path, model: st
     assert reasoning.endswith(".") and "59 × 61" in answer
     assert "<" not in reasoning + answer
     assert streamed.stdout.endswith("data: [DONE]\n\n")
+    assert streamed.stdout.count('"role"') == 1
     message = json.loads(whole.stdout)["choices"][0]["message"]
     assert (message["reasoning_content"], message["content"]) == (reasoning, answer)
     assert json.loads(whole.stdout)["usage"]["completion_tokens"] > 100

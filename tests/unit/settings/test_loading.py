@@ -178,6 +178,11 @@ def test_public_address_is_served_when_open_or_with_clients(read: Reading) -> No
     assert read("server: {listen: '0.0.0.0:80'}\nclients: [{name: a, key: {env: K}}]", {"K": "k" * 20}).clients
 
 
+def test_both_listeners_may_take_any_free_port(read: Reading) -> None:
+    server = read("server: {listen: '127.0.0.1:0', admin: '127.0.0.1:0'}").server
+    assert (server.listen, server.admin) == ("127.0.0.1:0", "127.0.0.1:0")
+
+
 def test_empty_sections_mean_nothing_is_said(read: Reading) -> None:
     settings = read("server:\nclients:\n")
     assert (settings.server.listen, settings.clients) == ("127.0.0.1:8080", ())

@@ -26,61 +26,91 @@ def data(text: str) -> Any:
     return check(Json(), node, (), report).value  # type: ignore[union-attr]
 
 
+KINDS: dict[str, type[Any] | tuple[type[Any], ...]] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "boolean": bool,
+    "null": type(None),
+    "integer": int,
+    "number": (int, float),
+}
+
+
+def is_kind(value: Any, kind: str) -> bool:
+    return isinstance(value, KINDS[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
+def same(value: Any, word: Any) -> bool:
+    return bool(value == word) and type(value) is type(word)
+
+
 def accepts(schema: dict[str, Any], value: Any) -> bool:
     """JSON Schema validation for the keywords that the schema uses; an unknown keyword fails the test."""
-    kinds = {
-        "object": dict,
-        "array": list,
-        "string": str,
-        "boolean": bool,
-        "null": type(None),
-        "integer": int,
-        "number": (int, float),
-    }
+    return all(obeys(schema, keyword, rule, value) for keyword, rule in schema.items())
 
-    def is_kind(kind: str) -> bool:
-        return isinstance(value, kinds[kind]) and (kind == "boolean" or not isinstance(value, bool))  # type: ignore[arg-type]
 
-    for keyword, rule in schema.items():
-        match keyword:
-            case "$schema" | "title" | "description" | "default" | "$defs" | "then" | "else" | "additionalProperties":
-                good = True
-            case "$ref":
-                good = accepts(SCHEMA["$defs"][rule.removeprefix("#/$defs/")], value)
-            case "if":
-                good = accepts(schema["then"] if accepts(rule, value) else schema["else"], value)
-            case "anyOf":
-                good = any(accepts(one, value) for one in rule)
-            case "type":
-                good = any(is_kind(kind) for kind in (rule if isinstance(rule, list) else [rule]))
-            case "enum" | "const":
-                words = rule if keyword == "enum" else [rule]
-                good = any(value == word and type(value) is type(word) for word in words)
-            case "pattern":
-                good = not isinstance(value, str) or re.search(rule, value) is not None
-            case "minLength":
-                good = not isinstance(value, str) or len(value) >= rule
-            case "minimum":
-                good = not is_kind("number") or value >= rule
-            case "minItems" | "maxItems":
-                good = not isinstance(value, list) or (
-                    len(value) >= rule if keyword == "minItems" else len(value) <= rule
-                )
-            case "items":
-                good = not isinstance(value, list) or all(accepts(rule, item) for item in value)
-            case "required":
-                good = not isinstance(value, dict) or set(rule) <= set(value)
-            case "propertyNames":
-                good = not isinstance(value, dict) or all(accepts(rule, key) for key in value)
-            case "properties":
-                good = not isinstance(value, dict) or all(accepts(rule[k], v) for k, v in value.items() if k in rule)
-            case _:
-                pytest.fail(f"unknown keyword {keyword}")
-        if not good:
-            return False
-    rest = schema.get("additionalProperties", {})
-    extra = [v for k, v in value.items() if k not in schema.get("properties", {})] if isinstance(value, dict) else []
-    return not extra if rest is False else all(accepts(rest, v) for v in extra)
+def obeys(schema: dict[str, Any], keyword: str, rule: Any, value: Any) -> bool:
+    match keyword:
+        case "$schema" | "title" | "description" | "default" | "$defs" | "then" | "else":
+            return True
+        case "$ref":
+            return accepts(SCHEMA["$defs"][rule.removeprefix("#/$defs/")], value)
+        case "if":
+            return accepts(schema["then"] if accepts(rule, value) else schema["else"], value)
+        case "anyOf":
+            return any(accepts(one, value) for one in rule)
+        case "type":
+            return any(is_kind(value, kind) for kind in (rule if isinstance(rule, list) else [rule]))
+        case "enum":
+            return any(same(value, word) for word in rule)
+        case "const":
+            return same(value, rule)
+        case "minimum":
+            return not is_kind(value, "number") or bool(value >= rule)
+    if isinstance(value, dict):
+        return obeys_as_mapping(schema, keyword, rule, value)
+    if isinstance(value, list):
+        sizes = {"minItems": len(value) >= rule, "maxItems": len(value) <= rule} if isinstance(rule, int) else {}
+        return sizes.get(keyword, True) and (keyword != "items" or all(accepts(rule, item) for item in value))
+    if isinstance(value, str) and keyword in {"pattern", "minLength"}:
+        return re.search(rule, value) is not None if keyword == "pattern" else len(value) >= rule
+    return True
+
+
+def obeys_as_mapping(schema: dict[str, Any], keyword: str, rule: Any, value: dict[str, Any]) -> bool:
+    known = schema.get("properties", {})
+    match keyword:
+        case "required":
+            return set(rule) <= set(value)
+        case "propertyNames":
+            return all(accepts(rule, key) for key in value)
+        case "properties":
+            return all(accepts(rule[key], item) for key, item in value.items() if key in rule)
+        case "additionalProperties":
+            rest = [item for key, item in value.items() if key not in known]
+            return not rest if rule is False else all(accepts(rule, item) for item in rest)
+    return keyword in {"pattern", "minLength", "items", "minItems", "maxItems"}
+
+
+def test_check_above_knows_every_keyword_of_the_schema() -> None:
+    def keywords(schema: Any, names: bool = False) -> set[str]:
+        if isinstance(schema, list):
+            return set().union(*(keywords(one) for one in schema)) if schema else set()
+        if not isinstance(schema, dict):
+            return set()
+        below = [
+            keywords(item, key in {"properties", "$defs"} and not names)
+            for key, item in schema.items()
+            if key != "default"
+        ]
+        return (set() if names else set(schema)).union(*below)
+
+    known = (
+        "$schema title description default $defs $ref if then else anyOf type enum const minimum required propertyNames"
+    )
+    more = "properties additionalProperties pattern minLength items minItems maxItems"
+    assert keywords(SCHEMA) == {*known.split(), *more.split()}
 
 
 def test_file_is_what_the_program_prints() -> None:
