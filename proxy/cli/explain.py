@@ -70,4 +70,5 @@ def _print_values(values: Iterable[Explained]) -> None:
 
 
 def _brief(value: dict[str, Any]) -> str:
-    return " ".join(f"{key}={json.dumps(each, ensure_ascii=False)}" for key, each in value.items())
+    """Such as `attempts=2 cooldown_s=30.0`; what is not set is left out."""
+    return " ".join(f"{key}={each}" for key, each in value.items() if each is not None and each is not False)

@@ -6,37 +6,81 @@ from typing import Any
 
 import orjson
 
+MAX_DEPTH = 200
+"""Levels of nesting that `dumps` is sure to write; orjson's own limit is 254."""
+
 _BIG_INT = re.compile(rb"\d{19}")
 
 
 def loads(text: bytes) -> Any:
-    """JSON text (UTF-8) → value. Raises ValueError where it is no JSON.
+    """JSON text (UTF-8) → value. Raises ValueError where it is no JSON. What is read leniently: see `loads_as_sent`."""
+    return loads_as_sent(text)[0]
 
-    Lone surrogates (`"\\ud83d"`, half an emoji cut by a tokenizer) and raw control characters in strings are read by
-    the standard library, which keeps them.
+
+def loads_as_sent(text: bytes) -> tuple[Any, bool]:
+    """The same, and whether the text is JSON that every client can read, so that it may go on as it is.
+
+    Lone surrogates (`"\\ud83d"`, half an emoji cut by a tokenizer) are. Raw control characters in strings, `NaN`,
+    infinities and broken UTF-8 are not: they are read as the character, as null and as U+FFFD.
     """
     try:
-        return orjson.loads(text)
+        return orjson.loads(text), True
     except orjson.JSONDecodeError:
-        return json.loads(text, strict=False)
+        return _parsed(text)
 
 
-def loads_exact(text: bytes) -> Any:
-    """Like `loads`, but integers beyond 64 bits stay integers. For whole bodies: the look for them costs more than parsing."""
-    return json.loads(text, strict=False) if _BIG_INT.search(text) else loads(text)
-
-
-def loads_first(text: bytes) -> Any:
-    """Like `loads_exact`, but what follows the first JSON value is ignored (some gateways append stray SSE frames)."""
+def loads_first(text: bytes) -> tuple[Any, bool]:
+    """Like `loads_as_sent`, for whole bodies: integers beyond 64 bits stay integers (the look for them costs more than
+    parsing), and what follows the first JSON value is ignored (some gateways append stray SSE frames).
+    """
     try:
-        return loads_exact(text)
+        return _parsed(text) if _BIG_INT.search(text) else loads_as_sent(text)
     except ValueError:
-        return json.JSONDecoder(strict=False).raw_decode(text.decode("utf-8").lstrip())[0]
+        return _first(text), False
 
 
 def dumps(value: Any) -> bytes:
-    """Value → compact JSON text. Lone surrogates and huge integers leave as they came."""
+    """Value → compact JSON text. Lone surrogates and huge integers leave as they came; what is nested deeper than can be
+    written becomes null.
+    """
     try:
         return orjson.dumps(value)
     except TypeError:
-        return json.dumps(value, separators=(",", ":")).encode()
+        try:
+            return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+        except (RecursionError, ValueError):
+            return json.dumps(_plain(value, MAX_DEPTH), separators=(",", ":")).encode()
+
+
+def _parsed(text: bytes) -> tuple[Any, bool]:
+    try:
+        return json.loads(text.decode("utf-8"), parse_constant=_refused), True
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except ValueError:
+        return json.loads(text.decode("utf-8", "replace"), strict=False, parse_constant=_null), False
+
+
+def _first(text: bytes) -> Any:
+    decoder = json.JSONDecoder(strict=False, parse_constant=_null)
+    try:
+        return decoder.raw_decode(text.decode("utf-8", "replace").lstrip())[0]
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _refused(word: str) -> Any:
+    raise ValueError(word)
+
+
+def _null(word: str) -> Any:  # noqa: ARG001 - the decoder's interface
+    return None
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """The value down to a depth, with null for what JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: _plain(item, depth - 1) for key, item in value.items()} if depth else None
+    if isinstance(value, list):
+        return [_plain(item, depth - 1) for item in value] if depth else None
+    return None if isinstance(value, float) and value - value != 0 else value

@@ -189,6 +189,14 @@ def test_explain_resolves_wildcards_to_the_upstream_model(tmp_path: Path) -> Non
     assert "house/qwen3-x" in told.stdout
 
 
+def test_explain_tells_the_options_of_the_route(tmp_path: Path) -> None:
+    route = "targets: [house/r1-large]"
+    (tmp_path / "good.yaml").write_text(GOOD.replace(route, f"{route}\n    render: details; steps=line", 1))
+    first = _run(tmp_path, "explain", "r1", "-c", "good.yaml").stdout.splitlines()[0]
+    assert first.startswith("route r1 (good.yaml:5): strategy failover, retry attempts=2")
+    assert first.endswith("render form=details steps=line")
+
+
 def test_explain_json_is_an_object(tmp_path: Path) -> None:
     (tmp_path / "good.yaml").write_text(GOOD)
     told = _run(tmp_path, "explain", "r1", "-c", "good.yaml", "--json")

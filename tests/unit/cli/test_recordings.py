@@ -105,6 +105,22 @@ def test_meta_gives_the_status(tmp_path: Path, meta: str, status: int) -> None:
     assert _found(library, "m").status == status
 
 
+def test_side_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    library = _library(tmp_path, a__sse="data: 1\n\n", b__json="{}", b__meta__json="{")
+    (tmp_path / "a.timing").write_bytes(b"\xff\xfe")
+    with pytest.raises(RecordingError, match=r"a\.timing: cannot be read as text"):
+        library.find("a")
+    with pytest.raises(RecordingError, match=r"b\.meta\.json: cannot be read as JSON"):
+        library.find("b")
+
+
+def test_a_recording_that_was_deleted_is_told(tmp_path: Path) -> None:
+    library = _library(tmp_path, a__json="{}")
+    (tmp_path / "a.json").unlink()
+    with pytest.raises(RecordingError, match=r"a\.json: No such file"):
+        library.find("a")
+
+
 def test_a_missing_or_empty_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="No such file"):
         Library(tmp_path / "nowhere")

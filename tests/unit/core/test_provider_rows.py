@@ -3,14 +3,16 @@
 One row per host and model line; facts and sources: docs/dialects.md and the files in config/providers.
 """
 
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from proxy.core.dialect import Budget, Dialect, Effort, History, Manner, Request, UsageRules
 from proxy.core.history import rewrite
-from proxy.core.request import prepare
+from proxy.core.request import BUDGETS, prepare
 
 LMH = ("low", "medium", "high")
 TYPE_ON, TYPE_OFF = {"thinking": {"type": "enabled"}}, {"thinking": {"type": "disabled"}}
@@ -322,3 +324,9 @@ HISTORY_ROWS: dict[str, tuple[History, dict[str, Any], dict[str, Any]]] = {
 def test_each_host_gets_earlier_messages_as_it_wants_them(name: str) -> None:
     history, message, expected = HISTORY_ROWS[name]
     assert rewrite([USER, message, USER], history, seen_field=None) == [USER, expected, USER]
+
+
+def test_the_page_tells_the_budgets_of_the_code(repository: Path) -> None:
+    page = (repository / "docs" / "requests.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|$", page, re.MULTILINE)
+    assert {level: int(tokens) for level, tokens in rows} == BUDGETS
