@@ -29,14 +29,22 @@ def loads_as_sent(text: bytes) -> tuple[Any, bool]:
         return _parsed(text)
 
 
-def loads_first(text: bytes) -> tuple[Any, bool]:
-    """Like `loads_as_sent`, for whole bodies: integers beyond 64 bits stay integers (the look for them costs more than
-    parsing), and what follows the first JSON value is ignored (some gateways append stray SSE frames).
-    """
+def loads_exact(text: bytes) -> Any:
+    """Like `loads`, but integers beyond 64 bits stay integers. For whole bodies: the look for them costs more than parsing."""
+    return _exact(text)[0]
+
+
+def loads_first(text: bytes) -> Any:
+    """Like `loads_exact`, but what follows the first JSON value is ignored (some gateways append stray SSE frames)."""
+    return loads_first_as_sent(text)[0]
+
+
+def loads_first_as_sent(text: bytes) -> tuple[Any, bool]:
+    """The same, and whether the text is just this value, which may go on as it is."""
     try:
-        return _parsed(text) if _BIG_INT.search(text) else loads_as_sent(text)
+        return _exact(text)
     except ValueError:
-        return _first(text), False
+        return _lenient(text, first=True), False
 
 
 def dumps(value: Any) -> bytes:
@@ -52,19 +60,22 @@ def dumps(value: Any) -> bytes:
             return json.dumps(_plain(value, MAX_DEPTH), separators=(",", ":")).encode()
 
 
+def _exact(text: bytes) -> tuple[Any, bool]:
+    return _parsed(text) if _BIG_INT.search(text) else loads_as_sent(text)
+
+
 def _parsed(text: bytes) -> tuple[Any, bool]:
     try:
         return json.loads(text.decode("utf-8"), parse_constant=_refused), True
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    except ValueError:
-        return json.loads(text.decode("utf-8", "replace"), strict=False, parse_constant=_null), False
+    except (RecursionError, ValueError):
+        return _lenient(text), False
 
 
-def _first(text: bytes) -> Any:
+def _lenient(text: bytes, *, first: bool = False) -> Any:
     decoder = json.JSONDecoder(strict=False, parse_constant=_null)
+    decoded = text.decode("utf-8", "replace")
     try:
-        return decoder.raw_decode(text.decode("utf-8", "replace").lstrip())[0]
+        return decoder.raw_decode(decoded.lstrip())[0] if first else decoder.decode(decoded)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

@@ -14,7 +14,7 @@ class DetailsReader:
 
     def __init__(self, *, snapshots: bool) -> None:
         self._snapshots = snapshots
-        self._seen: dict[tuple[Any, Any, Any], int] = {}  # entry → characters already read
+        self._seen: dict[tuple[str, str, str], int] = {}  # entry → characters already read
 
     def text(self, entries: Any) -> str:
         """What the entries of one delta add to the reasoning text; encrypted ones add nothing."""
@@ -24,7 +24,7 @@ class DetailsReader:
         for entry in entries:
             text = _text(entry)
             if text and self._snapshots:
-                key = (entry.get("type"), entry.get("id"), entry.get("index"))
+                key = (str(entry.get("type")), str(entry.get("id")), str(entry.get("index")))
                 seen = self._seen.get(key, 0)
                 self._seen[key] = max(seen, len(text))
                 text = text[seen:]

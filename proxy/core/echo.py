@@ -6,6 +6,7 @@ Hosts send the same reasoning in two places: `reasoning` and `reasoning_details`
 
 _HEAD = 256
 """Characters by which a repetition is told from another text; nothing longer is kept."""
+_OWN = -1
 
 
 class Echo:
@@ -15,40 +16,34 @@ class Echo:
     its own and all of it is let through, also what had been taken for a repetition.
     """
 
-    __slots__ = ("_at", "_head", "_own")
+    __slots__ = ("_at", "_head", "_said")
 
     def __init__(self) -> None:
         self._head = ""  # the beginning of what was said
-        self._at: dict[str, int] = {}  # source → how much of the head it has said
-        self._own: dict[str, bool] = {}  # source → True: a text of its own; False: a repetition to the end
+        self._said = 0  # how much was said
+        self._at: dict[str, int] = {}  # source → how much of it this one has said; `_OWN`: it says something else
 
     def new(self, source: str, text: str) -> str:
         """What of `text` has not been said yet."""
-        decided = self._own.get(source)
-        if decided is not None:
-            return text if decided else ""
         at = self._at.get(source, 0)
-        known = self._head[at : at + len(text)]
-        if not text.startswith(known):
-            self._own[source] = True
+        if at == _OWN:
+            return text
+        if at < len(self._head) and not text.startswith(self._head[at : at + len(text)]):
+            self._at[source] = _OWN
             return self._head[:at] + text
-        fresh = text[len(known) :]
-        self._head += fresh[: _HEAD - len(self._head)]
+        fresh = text[self._said - at :]
         self._at[source] = at + len(text)
-        if self._at[source] >= _HEAD:
-            self._own[source] = bool(fresh)
+        if fresh:
+            self._said = at + len(text)
+            if len(self._head) < _HEAD:
+                self._head += fresh[: _HEAD - len(self._head)]
         return fresh
 
     def leads(self, source: str, text: str) -> bool:
         """Whether nobody has said more than `source`; then, and only then, `text` is entered as said by it."""
-        decided = self._own.get(source)
-        if decided is not None:
-            return decided
         at = self._at.get(source, 0)
-        return at == len(self._head) and bool(self.new(source, text))
+        return at == _OWN or (at == self._said and bool(self.new(source, text)))
 
     def same(self, source: str, twin: str) -> None:
         """`source` has just said, in one delta, what `twin` did: what it says alone later goes on from there."""
         self._at[source] = self._at.get(twin, 0)
-        if twin in self._own:
-            self._own[source] = self._own[twin]

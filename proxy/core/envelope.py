@@ -10,6 +10,7 @@ _REPEATED = ("id", "object", "created", "model", "system_fingerprint", "service_
 FRAME = frozenset({*_REPEATED, "choices", "usage"})
 """Keys that a chunk may have without carrying anything of its own."""
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
+_END_OF_TIME = 2**53  # what is beyond is no time, and some clients' numbers do not hold it
 
 
 class Envelope:
@@ -78,5 +79,5 @@ def _text(value: Any) -> str | None:
 
 
 def _time(value: Any) -> int | None:
-    usable = isinstance(value, int | float) and not isinstance(value, bool) and value >= 1
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value < _END_OF_TIME
     return int(value) if usable else None

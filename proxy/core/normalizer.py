@@ -55,10 +55,11 @@ class Normalizer:
     def feed(self, data: bytes, name: bytes = b"") -> list[Chunk]:
         """One event. What is no JSON object is skipped and counted."""
         try:
-            value = codec.loads(data)
+            value, as_sent = codec.loads_as_sent(data)
         except ValueError:
-            value = None
-        if value.__class__ is dict and not name and self._envelope.settled and value.keys() <= _PLAIN_EVENT:
+            value, as_sent = None, False
+        as_sent = as_sent and b"\n" not in data
+        if as_sent and value.__class__ is dict and not name and self._envelope.settled and value.keys() <= _PLAIN_EVENT:
             chunk = self._plain(value, data)
             if chunk is not None:
                 return [chunk]
@@ -69,7 +70,7 @@ class Normalizer:
             return []
         if name not in (b"", b"message") and "choices" not in value:
             return []  # a gateway's own event, such as `ping`
-        return self._take(value, None if b"\n" in data else data)
+        return self._take(value, data if as_sent else None)
 
     def _plain(self, event: dict[str, Any], data: bytes) -> Chunk | None:
         """The chunk of an event that is canonical at first sight, by a short way; None: it wants a closer look."""
@@ -80,7 +81,7 @@ class Normalizer:
         if choice.__class__ is not dict or not choice.keys() <= _PLAIN_CHOICE or choice.get("finish_reason") is not None:
             return None
         index, delta = choice.get("index"), choice.get("delta")
-        if index.__class__ is not int or delta.__class__ is not dict or index not in self._choices or b"\n" in data:
+        if index.__class__ is not int or delta.__class__ is not dict or index not in self._choices:
             return None
         kind = self._choices[index].plain_kind(delta)
         return self._envelope.stamp(Chunk(event, data, kind)) if kind else None

@@ -112,11 +112,11 @@ class TagSplitter:
 
     def _at_start(self, final: bool) -> bool:
         white = _leading_white(self._text)
-        if white == len(self._text) and not final and white <= MAX_HELD_WHITE:
+        if white == len(self._text) and not final and (white <= MAX_HELD_WHITE or self._trim != "both"):
             if self._trim != "both":
                 self._answer(white)  # byte-true: it is answer text whatever follows
             return False
-        if white <= MAX_HELD_WHITE:
+        if white <= MAX_HELD_WHITE or self._trim != "both":
             for delimiters in (self._starts, self._grammar.stray):
                 end, may_grow = delimiters.match(self._text, white, final=final)
                 if may_grow:
@@ -142,9 +142,9 @@ class TagSplitter:
     def _closing(self, final: bool) -> bool:
         white = _leading_white(self._text)
         end, may_grow = self._grammar.flag_ends.match(self._text, white, final=final)
-        if may_grow:
+        if may_grow and white <= MAX_HELD_WHITE:
             return False
-        if end >= 0:
+        if end >= 0 and white <= MAX_HELD_WHITE:
             if self._trim == "none":
                 self._reasoning(white)
                 end -= white
@@ -160,24 +160,23 @@ class TagSplitter:
     def _after(self, final: bool) -> bool:
         white = _leading_white(self._text)
         again = self._grammar.starts if self._grammar.tags.blocks == "all" else None
-        for at in (0,) if white == len(self._text) else (0, white):
-            for delimiters in (self._grammar.wrappers, again):
-                if delimiters is None:
-                    continue
-                end, may_grow = delimiters.match(self._text, at, final=final)
-                if may_grow:
-                    return False
-                if end >= 0:
-                    delimiter = self._text[at:end]
-                    self._white_around_block(at)
-                    self._text = self._text[len(delimiter) :]
-                    if delimiters is again:
-                        self._open(self._grammar.ends_of[self._grammar.key(delimiter)])
-                    else:
-                        self._ends = self._grammar.wrapper_ends_of[self._grammar.key(delimiter)]
-                        self._fresh = True
-                        self._state = _State.WRAPPED
-                    return True
+        for delimiters in (self._grammar.wrappers, again):
+            if delimiters is None:
+                continue
+            start, end, delimiter = delimiters.search(self._text, final=final)
+            if start > white or start == len(self._text):
+                continue
+            if not delimiter:
+                return False
+            self._white_around_block(start)
+            self._text = self._text[end - start :]
+            if delimiters is again:
+                self._open(self._grammar.ends_of[delimiter])
+            else:
+                self._ends = self._grammar.wrapper_ends_of[delimiter]
+                self._fresh = True
+                self._state = _State.WRAPPED
+            return True
         self._white_around_block(white)
         if self._text:
             self._state = self._state_of_text()
@@ -271,6 +270,8 @@ class TagSplitter:
         self._flagged = False
         self._blocks += 1
         self._state = _State.AFTER
+        if self._kept is not None:
+            self._kept = []
 
     def _state_of_text(self) -> _State:
         tags = self._grammar.tags

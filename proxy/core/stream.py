@@ -26,6 +26,7 @@ MAX_BODY_BYTES = 256 * 1024 * 1024
 """A whole answer, or JSON where a stream was expected; several times the largest known (images as base64)."""
 
 _DONE = sse.encode(sse.DONE)
+_BOM = b"\xef\xbb\xbf"
 
 
 class _Reader:
@@ -48,16 +49,16 @@ class _Reader:
         """Decides by the body's first byte whether it is JSON; returns what there is to read."""
         if self._head is None:
             return data
-        head = (self._head + data).removeprefix(b"\xef\xbb\xbf").lstrip()
-        if not head or b"\xef\xbb\xbf".startswith(head):
-            self._head += data
+        head = (self._head + data).lstrip().removeprefix(_BOM).lstrip()
+        if not head or _BOM.startswith(head):
+            self._head = head
             return b""
-        data, self._head = self._head + data, None
+        self._head = None
         if head[:1] in (b"{", b"["):
             self._json = []
         elif head[:1] == b"<":
             self._fail(not_a_completion("it looks like HTML"))
-        return data
+        return head
 
     def _keep(self, data: bytes) -> None:
         """Collects a JSON body."""
@@ -77,14 +78,18 @@ class _Reader:
 
     def _whole(self) -> WholeAnswer | None:
         """The collected JSON body as a canonical answer, or None with `error` set."""
-        body = b"".join(self._json or ()).removeprefix(b"\xef\xbb\xbf")
+        if self.error is not None:
+            return None
+        body = b"".join(self._json or ())
         try:
-            answer = WholeAnswer(codec.loads_first(body), self._context)
+            value, as_sent = codec.loads_first_as_sent(body)
+            answer = WholeAnswer(value, self._context)
         except UpstreamError as error:
             self._fail(error)
         except ValueError:
             self._fail(not_a_completion("the body is no valid JSON"))
         else:
+            answer.same = answer.same and as_sent
             self._count(answer.odd)
             self.source = answer.source
             self._timeline.usage = answer.usage
@@ -149,7 +154,7 @@ class StreamPipeline(_Reader):
         chunks: list[Chunk] = []
         for name, text in self._events(data) if data and not self._ended else ():
             if name is None:
-                if self.begun or chunks:
+                if self.begun or any(chunk.kind or kind_of(chunk.data) for chunk in chunks):
                     out += [self._written(chunks, now), sse.comment(text)]
                     chunks = []
             elif text.strip() == sse.DONE:
@@ -175,9 +180,11 @@ class StreamPipeline(_Reader):
         chunks: list[Chunk] = []
         if self._json is None and not self._ended:
             chunks = self._last_events()
-            if error is None or self._normalizer.complete:  # a reset after the last chunk takes nothing away
+            if self._ended:
+                pass
+            elif error is None or self._normalizer.complete:  # a reset after the last chunk takes nothing away
                 chunks += self._normalizer.end()
-            elif self._normalizer.error is None:
+            else:
                 chunks += self._normalizer.flush()
                 self._fail(error)
         elif error is not None:
@@ -192,8 +199,12 @@ class StreamPipeline(_Reader):
         """An event whose blank line never came."""
         chunks: list[Chunk] = []
         for name, text in self._parser.close():
-            if name is not None and text.strip() != sse.DONE and self._normalizer.error is None:
+            if name is not None and text.strip() == sse.DONE:
+                chunks += self._normalizer.done()
+                self._ended = True
+            elif name is not None:
                 chunks += self._normalizer.feed(text, name)
+                self._ended = self._normalizer.error is not None
         return chunks
 
     def _close_json(self, now: float) -> bytes:

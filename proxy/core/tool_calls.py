@@ -6,6 +6,9 @@ from typing import Any
 from proxy.core import codec
 from proxy.core.dialect import ToolCallRules
 
+MAX_HELD = 16 * 1024
+"""Characters of arguments held for a name that does not come; then they go without it."""
+
 _IN_STRING = re.compile(r'["\\]')
 _OUTSIDE = re.compile(r'["{}\[\]]')
 
@@ -59,7 +62,7 @@ class _Call:
         self.name = ""
         self.arguments = _Arguments()
         self.sent = False
-        self.held: list[dict[str, Any]] = []  # fragments that wait for the name
+        self.held: dict[str, Any] = {}  # the fragments that wait for the name, as one
         self.dummy = False  # a first `{}` that waits to be proven real
 
 
@@ -97,8 +100,8 @@ class ToolCalls:
         out = []
         for call in self._calls:
             if call.held:
-                out.append(self._first(call, _joined(call.held)))
-                call.held = []
+                out.append(self._first(call, call.held))
+                call.held = {}
             if call.dummy:
                 call.dummy = False
                 out.append({"index": call.index, "function": {"arguments": "{}"}})
@@ -134,9 +137,10 @@ class ToolCalls:
         if self._rules.index == "trust" and index is not None:
             return call
         other_id = bool(given_id and call.given_id and given_id != call.given_id)
-        if other_id and (name or call.arguments.complete):
+        if other_id:
             known = next((c for c in self._calls if c.given_id == given_id), None)
-            return known or self._new(index)
+            if known or name or call.arguments.complete:
+                return known or self._new(index)
         if not other_id and name and call.name and not (given_id and given_id == call.given_id):
             restarts = call.arguments.complete and bool(arguments)
             if restarts or (name != call.name and index is None):
@@ -160,12 +164,12 @@ class ToolCalls:
             if call.dummy and text:
                 call.dummy = False
             return _later(call, entry)
-        if not call.name and "function" in entry:
-            call.held.append(entry)
-            return None
         if call.held:
-            entry = _joined([*call.held, entry])
-            call.held = []
+            entry = _joined(call.held, entry)
+        if not call.name and _is_function(entry) and len(_arguments(entry)) <= MAX_HELD:
+            call.held = entry
+            return None
+        call.held = {}
         if self._rules.drop_dummy_args and _arguments(entry).strip() == "{}":
             call.dummy = True
             entry = {**entry, "function": {**_function(entry), "arguments": ""}}
@@ -205,15 +209,18 @@ def _later(call: _Call, entry: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _joined(entries: list[dict[str, Any]]) -> dict[str, Any]:
-    """Fragments of one call as one."""
-    merged: dict[str, Any] = {}
-    function: dict[str, Any] = {}
-    for entry in entries:
-        merged.update({k: v for k, v in entry.items() if v not in (None, "") or k not in merged})
-        function.update({k: v for k, v in _function(entry).items() if v not in (None, "") or k not in function})
-    function["arguments"] = "".join(_arguments(entry) for entry in entries)
+def _joined(held: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
+    """Two fragments of one call as one."""
+    merged = held | {k: v for k, v in entry.items() if v not in (None, "") or k not in held}
+    first, second = _function(held), _function(entry)
+    function = first | {k: v for k, v in second.items() if v not in (None, "") or k not in first}
+    function["arguments"] = _arguments(held) + _arguments(entry)
     return {**merged, "function": function}
+
+
+def _is_function(entry: dict[str, Any]) -> bool:
+    """Whether a fragment belongs to a function call; other kinds, such as `custom`, have no function and no name."""
+    return "function" in entry or (entry.get("type") or "function") == "function"
 
 
 def _function(entry: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ _MAX_MESSAGE = 2000
 def is_error(value: Any) -> bool:
     """Whether a JSON body or event reports an error instead of an answer."""
     if isinstance(value, list):
-        return bool(value) and is_error(value[0])
+        return bool(value) and isinstance(value[0], dict) and is_error(value[0])
     if not isinstance(value, dict):
         return False
     if value.get("error") or value.get("object") == "error" or value.get("type") == "error":
@@ -80,13 +80,14 @@ def not_a_completion(what: str) -> UpstreamProtocol:
 def _inner(value: Any) -> Any:
     """The object or text in which the error proper sits."""
     if isinstance(value, list):
-        return _inner(value[0]) if value else {}
+        return _inner(value[0]) if value and isinstance(value[0], dict) else {}
     if not isinstance(value, dict):
         return value
     error = value.get("error")
     if error:
         return error
-    for choice in value.get("choices") or ():
+    choices = value.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
         if isinstance(choice, dict) and choice.get("error"):
             return choice["error"]
     if _base_resp_failed(value):
@@ -95,15 +96,15 @@ def _inner(value: Any) -> Any:
     return errors[0] if isinstance(errors, list) and errors else value
 
 
-def _message(error: Any) -> str:
+def _message(error: Any, depth: int = 8) -> str:
     if isinstance(error, str):
         return error.strip()
-    if isinstance(error, list):
-        return "; ".join(filter(None, map(_message, error)))
-    if not isinstance(error, dict):
+    if isinstance(error, list) and depth:
+        return "; ".join(filter(None, (_message(one, depth - 1) for one in error)))
+    if not isinstance(error, dict) or not depth:
         return ""
     for key in ("message", "msg", "status_msg", "detail", "error", "error_description", "title"):
-        text = _message(error.get(key))
+        text = _message(error.get(key), depth - 1)
         if text:
             return text + _origin(error)
     return ""

@@ -8,13 +8,19 @@ from typing import Any, Literal
 
 Excludes = Literal["auto", "yes", "no"]
 
+_TOO_MANY = 2**53  # no count of tokens is beyond what every client's numbers hold
+
 
 def find(chunk: dict[str, Any]) -> dict[str, Any] | None:
-    """The usage that a chunk or whole answer carries, wherever its host puts it, or None."""
-    groq = chunk.get("x_groq")
+    """The usage that a chunk or whole answer carries, or None.
+
+    It stands in `usage`, in the first choice, or in the host's own object beside them, whose key begins with `x_`.
+    """
     choices = chunk.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
-    for usage in (chunk.get("usage"), first.get("usage"), groq.get("usage") if isinstance(groq, dict) else None):
+    first = choices[0] if isinstance(choices, list) and choices else None
+    own = (value for key, value in chunk.items() if key.startswith("x_"))
+    for place in (chunk, first, *own):
+        usage = place.get("usage") if isinstance(place, dict) else None
         if isinstance(usage, dict) and any(value is not None for value in usage.values()):
             return usage
     return None
@@ -93,7 +99,7 @@ def _first(counts: dict[str, Any], *keys: str) -> int | None:
     """The first of the keys that holds a count; a float such as 12.0 is one, true and "12" are none."""
     for key in keys:
         value = counts.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 and value == int(value):
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _TOO_MANY and value == int(value):
             return int(value)
     return None
 

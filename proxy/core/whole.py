@@ -29,6 +29,8 @@ class WholeAnswer:
         choices = [
             self._choice(one, position) for position, one in enumerate(value["choices"]) if isinstance(one, dict)
         ]
+        if not choices:
+            raise not_a_completion("it has no choices")
         self.body["choices"] = choices
         self.same = len(choices) == len(value["choices"])
         self.same = self.same and all(a is b for a, b in zip(choices, value["choices"], strict=True))
@@ -38,13 +40,15 @@ class WholeAnswer:
             self.body["usage"] = usage.canonical(found, context.dialect.usage.completion_excludes_reasoning)
             self.same = self.same and self.body["usage"] is value.get("usage")
         self.usage = self.body["usage"] if found is not None else None
-        self.finish_reason: str | None = choices[0]["finish_reason"] if choices else None
+        self.finish_reason: str = choices[0]["finish_reason"]
 
     def _choice(self, given: dict[str, Any], position: int) -> dict[str, Any]:
         messages = given.get("messages")
         said = given.get("message") or given.get("delta") or (messages[-1] if isinstance(messages, list) and messages else {})
         said = said if isinstance(said, dict) else {}
-        state = Choice(self._reader, position)
+        index = given.get("index")
+        index = index if isinstance(index, int) and not isinstance(index, bool) else position
+        state = Choice(self._reader, index)
         word = given.get("finish_reason")
         spoken = state.read_whole(said, word)
         self.odd += state.odd
@@ -52,11 +56,11 @@ class WholeAnswer:
         reason = state.reason(word) or inferred(called=state.calls.made)
         role = said.get("role")
         role = role if isinstance(role, str) and role else "assistant"
-        framed = reason == word and role == said.get("role") and given.get("index") == position
+        framed = reason == word and role == said.get("role") and given.get("index") == index
         framed = framed and "message" in given and "delta" not in given
         if framed and spoken.is_same_as(said) and "usage" not in given and said.get("function_call") != {}:
             return given
-        out: dict[str, Any] = {"index": position}
+        out: dict[str, Any] = {"index": index}
         out |= {k: v for k, v in given.items() if k not in ("delta", "messages", "usage", "index")}
         out["message"] = {"role": role, **message(said, spoken, self._reader)}
         out["finish_reason"] = reason
