@@ -80,7 +80,9 @@ def from_environment() -> Starlette:
     log = Log(sys.stderr)
     forward_libraries(log)
     reread = _reread(Path(os.environ[CONFIG]), os.environ.get(LISTEN))
-    return create_app(reread(), reread=reread, log=log)
+    app = create_app(reread(), reread=reread, log=log)
+    app.state.service.spread = lambda: os.kill(os.getppid(), signal.SIGHUP)
+    return app
 
 
 def forward_libraries(log: Log) -> None:

@@ -24,7 +24,8 @@ class DialectReader:
 
     def __init__(self, dialect: Dialect, *, thinking: bool, seed: str) -> None:
         self.dialect = dialect
-        self.fields = dialect.fields
+        canonical = () if "reasoning_content" in dialect.fields else ("reasoning_content",)
+        self.fields = (*dialect.fields, *canonical)  # what is canonical is read as such, whatever else a host calls it
         self.details_key = dialect.details.field if dialect.details else ""
         self.seed = seed
         implicit = dialect.tags.implicit_start
@@ -62,7 +63,7 @@ class Spoken:
     entries: list[dict[str, Any]] = field(default_factory=list)
     """Tool calls."""
     opaque: list[dict[str, Any]] = field(default_factory=list)
-    """Typed reasoning parts that carry more than text."""
+    """Reasoning objects and typed parts that carry more than text."""
     others: list[Any] = field(default_factory=list)
     """Typed parts that are neither reasoning nor text."""
     plain: bool = True
@@ -137,7 +138,7 @@ class Choice:
             spoken.entries = self.calls.feed(entries)
             one_kind = not delta.get("content") and not any(flat_text(delta.get(name)) for name in self._reader.fields)
             spoken.plain = spoken.plain and one_kind and _identical(spoken.entries, entries)
-        elif delta.get("content") and spoken.pieces and spoken.pieces[0][0]:
+        elif entries not in (None, []) or (delta.get("content") and spoken.pieces and spoken.pieces[0][0]):
             spoken.plain = False
         if word:
             self._close(spoken, word)
@@ -160,6 +161,8 @@ class Choice:
         if isinstance(entries, list) and entries:
             spoken.entries = self.calls.whole(entries)
             spoken.plain = spoken.plain and _identical(spoken.entries, entries)
+        elif entries not in (None, []):
+            spoken.plain = False
         self._close(spoken, word, entries=False)
         self.generated = self.generated or bool(spoken.pieces or spoken.entries)
         return spoken
@@ -167,13 +170,18 @@ class Choice:
     def _read_fields(self, delta: dict[str, Any], spoken: Spoken) -> None:
         text = key = ""
         for name in self._reader.fields:
-            value = flat_text(delta[name]) if name in delta else ""
+            given = delta.get(name)
+            if given is None or given == "":
+                continue
+            value = flat_text(given)
             if value and key:
                 self.odd.append("both_reasoning_fields")
                 spoken.plain = False
-            elif value:
-                text, key = value, name
-                spoken.plain = name == "reasoning_content" and isinstance(delta[name], str)
+            elif value or name == "reasoning_content":
+                text, key = value, name if value else ""
+                spoken.plain = name == "reasoning_content" and isinstance(given, str)
+                if isinstance(given, dict) and given.keys() != {"text"}:
+                    spoken.opaque.append(given)
         listed = self._details.text(delta[self._reader.details_key]) if self._reader.details_key in delta else ""
         if key:
             new = self._echo.new("field", text)
@@ -207,12 +215,13 @@ class Choice:
             elif new := self._echo.new("parts", text):
                 spoken.pieces.append((True, new))
                 self.source = "content_parts"
-        spoken.opaque, spoken.others = parts.opaque, parts.others
+        spoken.opaque += parts.opaque
+        spoken.others = parts.others
 
     def _split(self, spoken: Spoken, text: str, *, mark: Mark) -> None:
         if self._splitter is None:
             # reasoning that came in a field cannot also have an implicit start in the content
-            inside = self._reader.inside and self.source is None
+            inside = self._reader.inside and self.source is None and not self.calls.made
             self._splitter = TagSplitter(self._reader.grammar, inside=inside)
         if self._literal and mark is not Mark.REASONING:
             spoken.pieces.append((False, text))

@@ -106,17 +106,15 @@ def _rest(
     """`given` without its texts, tool calls and role, with `put_key` in its place."""
     out: dict[str, Any] = {}
     for key, value in given.items():
-        if key in reader.fields and (value is None or flat_text(value) or value == ""):
+        if key in reader.fields and (key == "reasoning_content" or value is None or value == "" or flat_text(value)):
             if put_key == "reasoning_content":
                 out.setdefault(put_key, put_value)
-            elif key == "reasoning_content" and not value:
+            elif key == "reasoning_content" and (value is None or value == ""):
                 out[key] = value
-            if isinstance(value, dict) and (more := {k: v for k, v in value.items() if k != "text"}):
-                out[key] = more  # a signature beside the text stays
         elif key in ("content", "tool_calls"):
             if key == put_key:
                 out[key] = put_value
-            elif not value:
+            elif value is None or value == ("" if key == "content" else []):
                 out[key] = value
         elif key not in ("role", "function_call") or (key == "function_call" and value != {}):
             out[key] = value
@@ -124,7 +122,8 @@ def _rest(
         out[put_key] = put_value
     if spoken.opaque:
         details = reader.details_key or "reasoning_details"
-        out[details] = [*(out.get(details) or ()), *spoken.opaque]
+        given_details = out.get(details)
+        out[details] = [*(given_details if isinstance(given_details, list) else ()), *spoken.opaque]
     if spoken.others:
         out[PARTS_KEY] = spoken.others
     return out

@@ -12,6 +12,9 @@ from proxy.core.errors import UpstreamError, UpstreamProtocol
 from proxy.core.finish import inferred
 from proxy.core.upstream_error import from_payload, is_error
 
+MAX_WAITING = 64
+"""Events without content that are held back. White space comes in few tokens, a delimiter in fewer."""
+
 _ENDINGS = ("error", "finish_reason", "native_finish_reason")
 _PLAIN_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
 _PLAIN_EVENT = frozenset({*FRAME, "obfuscation"})
@@ -161,8 +164,8 @@ class Normalizer:
         waited = state.undecided
         delta, same = own_delta(choice, generated=state.generated)
         spoken = state.read(delta, choice.get("finish_reason"))
-        if state.undecided and spoken == Spoken() and (state.waiting or not waited):
-            state.waiting.append(self._as_it_came(event, choice, delta, raw, state, same=same))
+        if state.undecided and spoken == Spoken() and (state.waiting or not waited) and len(state.waiting) < MAX_WAITING:
+            state.waiting += self._as_it_came(event, choice, delta, raw, state, same=same)
             return []
         released = self._release(state, spoken, waited)
         said = self._said(state, choice, delta, spoken, same=same)
@@ -213,12 +216,14 @@ class Normalizer:
 
     def _as_it_came(
         self, event: dict[str, Any], choice: dict[str, Any], delta: dict[str, Any], raw: bytes | None, state: Choice, *, same: bool
-    ) -> Chunk:
-        """A whole event that waits: right but for its text, of which nothing is known yet."""
+    ) -> list[Chunk]:
+        """A whole event that waits: right but for its text, of which nothing is known yet. None where it says nothing."""
         said = self._said(state, choice, delta, Spoken(pieces=[(False, delta["content"])] if delta.get("content") else []), same=same)
         if said is None:
-            return Chunk(event, raw)
-        return Chunk({**event, "choices": said})
+            return [Chunk(event, raw)]
+        if not said and carries_more(event):
+            said = [{"index": state.index, "delta": {}, "finish_reason": None}]
+        return framed(event, said)
 
     def _release(self, state: Choice, spoken: Spoken, waited: str) -> list[Chunk]:
         """Whole events that waited: as they came where their text is answer, else what they carry beside it."""
@@ -253,7 +258,8 @@ class Normalizer:
     def _sendable(self, chunks: list[Chunk]) -> list[Chunk]:
         """Puts the frame on. Chunks before the first content wait for the answer's id, if theirs has none."""
         if not self._envelope.settled:
-            if self._envelope.id is None and not any(kind_of(chunk.data) for chunk in chunks):
+            empty = not any(kind_of(chunk.data) for chunk in chunks)
+            if self._envelope.id is None and empty and len(self._leading) < MAX_WAITING:
                 self._leading += chunks
                 return []
             self._envelope.settle()

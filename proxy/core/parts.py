@@ -10,7 +10,8 @@ _PLAIN_KEYS = frozenset({"type", "text", "index", "closed"})
 
 class Parts:
     """What one list held. `pieces`: (is reasoning, text) in order; `opaque`: reasoning items that carry more than
-    text, such as a signature, as they came; `others`: items that are neither reasoning nor text, as they came.
+    text, such as a signature, as they came; `others`: items that are neither reasoning nor text, as they came, and what
+    text items carry beside their text, such as citations.
     """
 
     __slots__ = ("opaque", "others", "pieces")
@@ -37,6 +38,8 @@ def read(content: list[Any], kinds: tuple[ContentPart, ...]) -> Parts:
                 parts.opaque.append(item)
         elif isinstance(item, dict) and kind in (*_TEXT_TYPES, None) and isinstance(item.get("text"), str):
             parts.pieces.append((False, item["text"]))
+            if any(value for key, value in item.items() if key not in _PLAIN_KEYS):
+                parts.others.append({key: value for key, value in item.items() if key != "text"})
         else:
             parts.others.append(item)
     return parts

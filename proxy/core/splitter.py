@@ -151,8 +151,10 @@ class TagSplitter:
             self._text = self._text[end:]
         else:
             held, self._text = self._text[: self._from_flag], self._text[self._from_flag :]
-            answer, self._text = self._text, held if self._trim == "none" else _without_trailing_white(held)
-            self._reasoning(len(self._text))
+            if self._trim != "none":
+                held = _without_trailing_white(held.lstrip(WHITE) if self._fresh else held)
+            answer, self._text = self._text, held
+            self._reasoning(len(held))
             self._text = answer
         self._block_ended()
         return True

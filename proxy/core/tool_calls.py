@@ -182,7 +182,7 @@ class ToolCalls:
         wanted: dict[str, Any] = {
             "index": call.index,
             "id": call.given_id or f"call_{self._seed}{number}",
-            "type": entry.get("type") or "function",
+            "type": _text(entry.get("type")) or "function",
         }
         if isinstance(entry.get("function"), dict) or wanted["type"] == "function":
             function = _function(entry)
@@ -191,17 +191,17 @@ class ToolCalls:
             wanted["function"] = function if same else {**function, **spoken}
         if all(key in entry and entry[key] == value for key, value in wanted.items()):
             return entry
-        return {**wanted, **{k: v for k, v in entry.items() if k not in wanted}}
+        return {**wanted, **{k: v for k, v in entry.items() if k not in wanted and k != "function"}}
 
 
 def _later(call: _Call, entry: dict[str, Any]) -> dict[str, Any]:
     """A later fragment: index and more arguments, without id and name."""
     function = entry.get("function")
     named = isinstance(function, dict) and "name" in function
-    wrong = isinstance(function, dict) and not isinstance(function.get("arguments", ""), str)
+    wrong = "function" in entry and not (isinstance(function, dict) and isinstance(function.get("arguments", ""), str))
     if entry.get("index") == call.index and "id" not in entry and not named and not wrong:
         return entry
-    out = {"index": call.index, **{k: v for k, v in entry.items() if k not in ("index", "id")}}
+    out = {"index": call.index, **{k: v for k, v in entry.items() if k not in ("index", "id", "function")}}
     if isinstance(function, dict):
         out["function"] = {k: v for k, v in function.items() if k != "name"}
         if wrong:
@@ -220,7 +220,7 @@ def _joined(held: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
 
 def _is_function(entry: dict[str, Any]) -> bool:
     """Whether a fragment belongs to a function call; other kinds, such as `custom`, have no function and no name."""
-    return "function" in entry or (entry.get("type") or "function") == "function"
+    return "function" in entry or (_text(entry.get("type")) or "function") == "function"
 
 
 def _function(entry: dict[str, Any]) -> dict[str, Any]:

@@ -46,6 +46,8 @@ class Operations:
         mistakes = await self._service.reload()
         if mistakes:
             raise RequestInvalid("The configuration was refused and the old one stays: " + "; ".join(mistakes))
+        if self._service.spread is not None:
+            self._service.spread()
         return answers.json({"status": "reloaded"})
 
     def routes(self, *, private: bool, reload: bool) -> list[Route]:

@@ -50,6 +50,8 @@ class Service:
         self.health = Healths()
         self.seen = Seen()
         self.limiter = Limiter(self.clock)
+        self.spread: Callable[[], None] | None = None
+        """Makes the other workers reload too; None where there are none."""
         self._load = load
         self._reloading = asyncio.Lock()
         self.state = State.of(settings)

@@ -19,6 +19,8 @@ from proxy.upstream.decoding import Decoder, decoder_of
 
 KEEPALIVE_S = 3.5
 """Idle connections are dropped after this: below uvicorn's 5 s, the shortest common limit of a server."""
+MOST_URLS = 64
+"""Addresses kept parsed, which costs as much as sending; relayed paths come from clients."""
 RELEASE_S = 1.0
 """How long the end of an answer that is already complete may take, for its connection to be used again."""
 
@@ -28,12 +30,14 @@ class Engine:
 
     def __init__(self, provider: Provider) -> None:
         self.name = provider.name
-        self._url = httpx2.URL(provider.base_url + "/")
+        self._base = provider.base_url
+        self._url = httpx2.URL(provider.base_url)
         self._connect_s = provider.timeouts.connect_s
         tls = _tls(provider)
         self._pooled = self._transport(provider, tls, provider.max_connections)
         self._fresh = self._transport(provider, tls, 0)
         self._query = dict(provider.query)
+        self._urls: dict[str, httpx2.URL] = {}
         self._closers: set[asyncio.Task[None]] = set()
         self._retired = False
         self.users = 0
@@ -76,11 +80,18 @@ class Engine:
         self, path: str, headers: Mapping[str, str], body: bytes, method: str, trail: "_Trail"
     ) -> httpx2.Request:
         timeouts = {"connect": self._connect_s or None, "read": None, "write": None, "pool": None}
-        url = self._url.join(path.lstrip("/"))
-        if self._query:
-            url = url.copy_merge_params(self._query)
         extensions = {"timeout": timeouts, "trace": trail.mark}
-        return httpx2.Request(method, url, headers=dict(headers), content=body, extensions=extensions)
+        return httpx2.Request(method, self._url_of(path), headers=dict(headers), content=body, extensions=extensions)
+
+    def _url_of(self, path: str) -> httpx2.URL:
+        known = self._urls.get(path)
+        if known is None:
+            known = httpx2.URL(f"{self._base}{path}")
+            if self._query:
+                known = known.copy_merge_params(self._query)
+            if len(self._urls) < MOST_URLS:
+                self._urls[path] = known
+        return known
 
     @staticmethod
     async def _send(transport: httpx2.AsyncHTTPTransport, request: httpx2.Request) -> httpx2.Response:

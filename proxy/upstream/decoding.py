@@ -24,12 +24,16 @@ class Inflate:
         self._gzip = gzip
         self._begun = False
         self._full = False
+        self._between = False
         self._waiting = b""
         self._inflate = zlib.decompressobj(_GZIP if gzip else zlib.MAX_WBITS)
 
     def feed(self, data: bytes) -> bytes:
         """Compressed bytes → plain bytes. Raises UpstreamProtocol where they are not what the header says."""
         data = self._waiting + data
+        if self._between:
+            # gzip allows members one after another, and zero bytes after the last (RFC 1952, section 2.2).
+            self._waiting = data = data.lstrip(b"\0")
         if not data and not self._full:
             return b""
         try:
@@ -50,9 +54,9 @@ class Inflate:
         self._begun = True
         self._full = len(out) == PIECE
         self._waiting = self._inflate.unconsumed_tail
+        self._between = self._inflate.eof
         if self._inflate.eof:
-            # gzip allows members one after another, and zero bytes after the last (RFC 1952, section 2.2).
-            self._waiting = self._inflate.unused_data.lstrip(b"\0") if self._gzip else b""
+            self._waiting = self._inflate.unused_data if self._gzip else b""
             if self._gzip:
                 self._inflate = zlib.decompressobj(_GZIP)
         return out

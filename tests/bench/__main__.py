@@ -69,11 +69,11 @@ class Bench:
 
     async def _repeat(self, number: int, repeats: int) -> None:
         for cell in self._cells:
-            print(f"\rbench: {number + 1}/{repeats} {cell.name:<30}", end="", file=sys.stderr, flush=True)
+            _progress(f"bench: repeat {number + 1} of {repeats}, {cell.name}")
             await self._turns(cell, number)
         if not self._short:
             await self._first_texts()
-        print("\r" + " " * 50, end="\r", file=sys.stderr, flush=True)
+        _progress("")
 
     async def _turns(self, cell: Cell, number: int) -> None:
         # Whoever is first meets the machine as the cell before left it, so they take turns in that too.
@@ -108,14 +108,26 @@ class Bench:
                         await self._turns(cell, number)
 
 
+def _progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{text:<60}\r", end="", file=sys.stderr, flush=True)
+
+
 def main() -> int:
     asked = arguments()
+    if sys.platform != "linux":
+        print("bench: CPU time is read from /proc, which only Linux has", file=sys.stderr)
+        return 2
     chosen = [cell for cell in cells(short=asked.short) if fnmatch(cell.name, asked.only)]
     if not chosen:
         print(f"bench: no cell is called {asked.only}", file=sys.stderr)
         return 2
     if len(set(processes.cores())) == 1:
         print("bench: there is one core only; peers and bench share it, and paced figures mean little", file=sys.stderr)
+    print(f"bench: {len(chosen)} cells, {asked.repeats} times each, of {', '.join(peer.name for peer in PEERS)}")
+    for shape in dict.fromkeys(cell.title for cell in chosen):
+        print(f"  {shape}")
+    print(flush=True)
     bench = Bench(chosen, short=asked.short)
     gc.disable()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -45,12 +45,14 @@ class Cell:
         return f"{self.shape}{self.count if self.shape == 'paced' else ''}.{self.dialect}"
 
     @property
-    def unit(self) -> str:
-        return "request" if self.shape == "whole" else "event"
+    def title(self) -> str:
+        """What the first half of the name means."""
+        count = f"{self.count} " if self.shape == "paced" else ""
+        return f"{self.name.partition('.')[0]}: {count}{_MEANING[self.shape]}"
 
     @property
-    def meaning(self) -> str:
-        return f"{self.count} {_MEANING['paced']}" if self.shape == "paced" else _MEANING[self.shape]
+    def unit(self) -> str:
+        return "request" if self.shape == "whole" else "event"
 
     def model(self, seconds: float) -> str:
         """The upstream's model for a measurement of this length."""

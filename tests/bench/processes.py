@@ -1,6 +1,7 @@
 """CPU time as the kernel counts it: of one process with its children, and of the whole machine."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 COUNT = os.cpu_count() or 1
@@ -15,17 +16,18 @@ def cpu_s(pid: int) -> float:
         one = pending.pop()
         try:
             fields = Path(f"/proc/{one}/stat").read_text(encoding="latin-1").rpartition(")")[2].split()
-            pending += _children(one)
         except (FileNotFoundError, ProcessLookupError):
             continue
+        pending += _children(one)
         ticks += sum(map(int, fields[11:15]))  # utime stime cutime cstime: fields 14 to 17 of proc_pid_stat(5)
     return ticks / _TICKS
 
 
 def _children(pid: int) -> list[int]:
     found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        found += map(int, (task / "children").read_text(encoding="ascii").split())
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found += map(int, children.read_text(encoding="ascii").split())
     return found
 
 

@@ -5,75 +5,27 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+import zlib
 
 import httpx2
 import pytest
 
-from tests.support.scripted import Asked, Script, Upstream, Wire, answer, delta, scripted
-from tests.support.server import Running, running, settings_of
-
-CHAT = "/v1/chat/completions"
-MESSAGES = [{"role": "user", "content": "x"}]
-ROLE = delta({"role": "assistant", "content": ""})
-GOOD = (ROLE, delta({"reasoning": "Hm"}), delta({"content": "Hi"}), delta({}, "stop"))
-DONE = b"data: [DONE]\n\n"
-DEAD = "http://127.0.0.1:9/v1"
-
-
-def table(*urls: str, server: str = "{}", provider: str = "", route: str = "", key: str = "") -> str:
-    """One route `m` with a target at each address: providers p0, p1…"""
-    lines = ["version: 1", f"server: {server}", "providers:"]
-    for number, url in enumerate(urls):
-        lines += [f"  p{number}:", f"    base_url: {url}", *([f"    {provider}"] if provider else [])]
-        lines += [f"    api_key: {key}"] if key else []
-    targets = ", ".join(f"p{number}/big" for number in range(len(urls)))
-    lines += ["routes:", f"  - {{model: m, targets: [{targets}]{', ' + route if route else ''}}}"]
-    return "\n".join(lines)
-
-
-@contextmanager
-def proxied(script: Script, **options: Any) -> Iterator[tuple[Running, Upstream, httpx2.Client]]:
-    with (
-        scripted(script) as upstream,
-        running(settings_of(table(upstream.url, **options), {"KEY": "secret-key-0123"})) as proxy,
-        httpx2.Client(base_url=proxy.url, timeout=20, verify=False) as client,
-    ):
-        yield proxy, upstream, client
-
-
-@contextmanager
-def failing_over(first: Script, second: Script, **options: Any) -> Iterator[tuple[Running, httpx2.Client]]:
-    with (
-        scripted(first) as one,
-        scripted(second) as two,
-        running(settings_of(table(one.url, two.url, route="retry: {attempts: 1}", **options))) as proxy,
-        httpx2.Client(base_url=proxy.url, timeout=20, verify=False) as client,
-    ):
-        yield proxy, client
-
-
-def ask(client: httpx2.Client, *, stream: bool = True, **more: Any) -> httpx2.Response:
-    headers = more.pop("headers", {})
-    return client.post(CHAT, json={"model": "m", "stream": stream, "messages": MESSAGES, **more}, headers=headers)
-
-
-def events(text: str) -> list[Any]:
-    return [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
-
-
-def refused(response: httpx2.Response) -> tuple[int, Any]:
-    return response.status_code, response.json()["error"]["code"]
-
-
-async def good(_: Asked, wire: Wire) -> None:
-    await wire.events(*GOOD)
-
-
-async def unavailable(_: Asked, wire: Wire) -> None:
-    await wire.whole({"error": {"message": "busy"}}, 503)
+from tests.support.proxied import (
+    CHAT,
+    DONE,
+    GOOD,
+    MESSAGES,
+    ROLE,
+    ask,
+    events,
+    falls_silent,
+    good,
+    never_generates,
+    proxied,
+    refused,
+    says_nothing,
+)
+from tests.support.scripted import Asked, Script, Wire, answer, delta
 
 
 def test_stream_is_normalised_and_ends_with_one_done() -> None:
@@ -123,7 +75,9 @@ def chunks_of(url: str) -> list[bytes]:
     host, port = url.removeprefix("http://").split(":")
     body = json.dumps({"model": "m", "stream": True, "messages": MESSAGES}).encode()
     with socket.create_connection((host, int(port)), 10) as connection, connection.makefile("rb") as file:
-        connection.sendall(b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (CHAT.encode(), len(body), body))
+        connection.sendall(
+            b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (CHAT.encode(), len(body), body)
+        )
         while file.readline().strip():
             pass
         found = []
@@ -131,150 +85,6 @@ def chunks_of(url: str) -> list[bytes]:
             found.append(file.read(size))
             file.readline()
     return found
-
-
-@pytest.mark.parametrize("stream", [True, False])
-@pytest.mark.parametrize(
-    ("status", "expected"),
-    [
-        (400, (400, "their_code")),
-        (404, (404, "their_code")),
-        (422, (422, "their_code")),
-        (401, (502, "upstream_auth")),
-        (403, (502, "upstream_auth")),
-        (429, (429, "upstream_rate_limit")),
-        (500, (502, "upstream_unavailable")),
-        (503, (502, "upstream_unavailable")),
-        (302, (502, "upstream_protocol")),
-    ],
-)
-def test_upstream_status_becomes_the_contracts(status: int, expected: tuple[int, str], *, stream: bool) -> None:
-    async def script(_: Asked, wire: Wire) -> None:
-        error = {"message": "their words", "type": "their_type", "code": "their_code"}
-        await wire.whole({"error": error}, status, location="http://127.0.0.1:9/")
-
-    with proxied(script, route="retry: {attempts: 1}") as (_, upstream, client):
-        response = ask(client, stream=stream)
-    assert refused(response) == expected
-    assert len(upstream.asked) == 1
-    assert response.headers["content-type"] == "application/json"
-    if status != 302:
-        assert "their words" in response.json()["error"]["message"]
-
-
-def test_throttling_keeps_its_retry_after() -> None:
-    async def script(_: Asked, wire: Wire) -> None:
-        await wire.whole({"error": {"message": "slow down"}}, 429, retry_after="17")
-
-    with proxied(script) as (_, upstream, client):
-        response = ask(client)
-    assert response.headers["retry-after"] == "17"
-    assert len(upstream.asked) == 1, "a second try within the wait would only be refused again"
-
-
-@pytest.mark.parametrize("stream", [True, False])
-def test_error_inside_a_200_is_a_real_status(*, stream: bool) -> None:
-    async def script(_: Asked, wire: Wire) -> None:
-        await wire.whole({"error": {"message": "no such thing", "code": 404}})
-
-    with proxied(script) as (_, __, client):
-        assert ask(client, stream=stream).status_code == 404
-
-
-def test_error_as_first_event_after_a_role_is_a_real_status() -> None:
-    async def script(_: Asked, wire: Wire) -> None:
-        await wire.head()
-        await wire.event(ROLE)
-        await wire.event({"error": {"message": "overloaded", "code": 503}})
-        await wire.end()
-
-    with proxied(script, route="retry: {attempts: 1}") as (_, __, client):
-        assert refused(ask(client)) == (502, "upstream_unavailable")
-
-
-def test_second_try_of_the_same_target_succeeds() -> None:
-    async def script(asked: Asked, wire: Wire) -> None:
-        await (unavailable if len(upstream.asked) == 1 else good)(asked, wire)
-
-    with proxied(script) as (_, upstream, client):
-        response = ask(client)
-    assert response.status_code == 200
-    assert response.headers["x-reasoning-proxy-attempts"] == "2"
-
-
-@pytest.mark.parametrize("status", [401, 429, 500])
-def test_next_target_answers_where_the_first_fails(status: int) -> None:
-    async def script(_: Asked, wire: Wire) -> None:
-        await wire.whole({"error": {"message": "no"}}, status, retry_after="30")
-
-    with failing_over(script, good) as (proxy, client):
-        response = ask(client)
-        line = proxy.requests(1)[0]
-    assert response.status_code == 200
-    assert response.headers["x-reasoning-proxy-target"] == "p1/big"
-    assert response.headers["x-reasoning-proxy-attempts"] == "2"
-    assert (line["attempts"], line["fallback"], line["provider"]) == (2, True, "p1")
-
-
-@pytest.mark.parametrize("stream", [True, False])
-def test_next_target_answers_where_the_first_breaks_off_before_content(*, stream: bool) -> None:
-    async def script(_: Asked, wire: Wire) -> None:
-        await wire.head()
-        await wire.event(delta({"role": "assistant"}, id="first"))
-        wire.close()
-
-    async def second(asked: Asked, wire: Wire) -> None:
-        await (wire.events(*GOOD) if asked.json["stream"] else wire.whole(answer()))
-
-    with failing_over(script, second) as (_, client):
-        response = ask(client, stream=stream)
-    assert response.status_code == 200
-    assert "first" not in response.text
-    assert "Hi" in response.text
-
-
-def test_refused_request_is_not_tried_elsewhere() -> None:
-    async def script(_: Asked, wire: Wire) -> None:
-        await wire.whole({"error": {"message": "bad", "code": "bad"}}, 400)
-
-    with failing_over(script, good) as (_, client):
-        assert refused(ask(client)) == (400, "bad")
-
-
-def test_last_error_decides() -> None:
-    async def slow(_: Asked, wire: Wire) -> None:
-        await wire.whole({"error": {"message": "slow down"}}, 429)
-
-    with failing_over(unavailable, slow) as (_, client):
-        assert refused(ask(client)) == (429, "upstream_rate_limit")
-
-
-def test_unreachable_host_is_named_without_its_address_line() -> None:
-    with (
-        running(settings_of(table("http://127.0.0.1:9/v1?key=hidden".split("?", maxsplit=1)[0]))) as proxy,
-        httpx2.Client(base_url=proxy.url, verify=False) as client,
-    ):
-        response = ask(client)
-    assert refused(response) == (502, "upstream_unavailable")
-    assert "connection refused" in response.json()["error"]["message"]
-
-
-def test_break_in_mid_answer_is_an_error_event_and_done() -> None:
-    async def script(_: Asked, wire: Wire) -> None:
-        await wire.head()
-        await wire.event(GOOD[1])
-        await wire.gone(0.1)
-        wire.close()
-
-    with proxied(script) as (proxy, upstream, client):
-        response = ask(client)
-        line = proxy.requests(1)[0]
-    assert response.status_code == 200
-    assert len(upstream.asked) == 1, "never again after the first content"
-    assert "error" in events(response.text)[-1]
-    assert "finish_reason\":\"" not in response.text
-    assert response.text.endswith(DONE.decode())
-    assert line["outcome"] == "upstream_error"
 
 
 def test_silent_upstream_gets_the_client_comments() -> None:
@@ -301,95 +111,6 @@ def test_role_waits_one_heartbeat_at_most() -> None:
             first = next(response.iter_raw())
         assert b'"role"' in first
         assert 0.1 < time.monotonic() - began < 1
-
-
-def test_fall_over_still_works_behind_a_heartbeat() -> None:
-    async def script(_: Asked, wire: Wire) -> None:
-        await wire.gone(0.4)
-        await wire.whole({"error": {"message": "busy"}}, 503)
-
-    with failing_over(script, good, server="{heartbeat: 100ms}") as (_, client):
-        response = ask(client)
-    assert response.text.startswith(": keep-alive\n\n")
-    assert "Hi" in response.text
-    assert "error" not in response.text
-
-
-def test_failure_behind_a_heartbeat_is_an_error_event() -> None:
-    async def script(_: Asked, wire: Wire) -> None:
-        await wire.gone(0.4)
-        await wire.whole({"error": {"message": "busy"}}, 503)
-
-    with proxied(script, server="{heartbeat: 100ms}", route="retry: {attempts: 1}") as (proxy, __, client):
-        response = ask(client)
-        line = proxy.requests(1)[0]
-    assert response.status_code == 200
-    assert events(response.text)[0]["error"]["message"] == "busy"
-    assert response.text.endswith(DONE.decode())
-    assert line["outcome"] == "upstream_error"
-
-
-async def says_nothing(_: Asked, wire: Wire) -> None:
-    await wire.gone()
-
-
-async def never_generates(_: Asked, wire: Wire) -> None:
-    await wire.head()
-    while not await wire.gone(0.05):
-        await wire.chunk(b": waiting\n\n")
-
-
-async def never_answers(_: Asked, wire: Wire) -> None:
-    await wire.head()
-    while not await wire.gone(0.05):
-        await wire.event(GOOD[1])
-
-
-async def falls_silent(_: Asked, wire: Wire) -> None:
-    await wire.head()
-    await wire.event(GOOD[1])
-    await wire.gone()
-
-
-@pytest.mark.parametrize(
-    ("script", "limit", "begun"),
-    [
-        (says_nothing, "first_byte", False),
-        (never_generates, "first_token", False),
-        (never_answers, "first_answer", True),
-        (falls_silent, "idle", True),
-        (never_answers, "total", True),
-        (says_nothing, "total", False),
-    ],
-)
-def test_each_time_limit_names_itself(script: Script, limit: str, *, begun: bool) -> None:
-    options = {"provider": f"timeouts: {{{limit}: 300ms}}", "route": "retry: {attempts: 1}"}
-    with proxied(script, **options) as (proxy, _, client):
-        began = time.monotonic()
-        response = ask(client)
-        took = time.monotonic() - began
-        metrics = client.get("/metrics").text
-        line = proxy.requests(1)[0]
-    error = events(response.text)[-1]["error"] if begun else response.json()["error"]
-    assert response.status_code == (200 if begun else 504)
-    assert error["code"] == "upstream_timeout"
-    assert f"0.3 s (timeouts.{limit})" in error["message"]
-    assert 0.25 < took < 2
-    assert line["outcome"] == "timeout"
-    assert f'attempts_total{{model="big",outcome="{limit}_timeout",provider="p0"}} 1.0' in metrics
-
-
-def test_unseen_thinking_is_not_silence() -> None:
-    async def script(_: Asked, wire: Wire) -> None:
-        await wire.head()
-        await wire.event(ROLE)
-        await wire.gone(0.5)
-        for event in (*GOOD[1:], b"[DONE]"):
-            await wire.event(event)
-        await wire.end()
-
-    with proxied(script, provider="timeouts: {idle: 200ms}") as (_, __, client):
-        assert "Hi" in ask(client).text
 
 
 @pytest.mark.parametrize(
@@ -429,29 +150,6 @@ def test_leaving_client_ends_a_whole_request_too() -> None:
         assert proxy.requests(1)[0]["outcome"] == "client_disconnect"
 
 
-def test_stale_connection_costs_one_silent_new_try() -> None:
-    async def script(asked: Asked, wire: Wire) -> None:
-        if asked.on_connection:
-            wire.close()
-        else:
-            await wire.whole(answer())
-
-    with proxied(script, route="retry: {attempts: 1}") as (_, upstream, client):
-        answers = [ask(client, stream=False) for _ in range(4)]
-    assert [response.status_code for response in answers] == [200] * 4
-    assert {response.headers["x-reasoning-proxy-attempts"] for response in answers} == {"1"}
-    assert any(asked.on_connection for asked in upstream.asked), "a kept connection was really tried"
-
-
-def test_fresh_connection_that_closes_is_not_tried_silently() -> None:
-    async def script(_: Asked, wire: Wire) -> None:
-        wire.close()
-
-    with proxied(script, route="retry: {attempts: 1}") as (_, upstream, client):
-        assert refused(ask(client)) == (502, "upstream_unavailable")
-    assert len(upstream.asked) == 1
-
-
 def test_connection_is_used_again_after_a_stream() -> None:
     with proxied(good) as (_, upstream, client):
         for _ in range(5):
@@ -462,8 +160,6 @@ def test_connection_is_used_again_after_a_stream() -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_compressed_stream_is_decoded_as_it_comes(encoding: str) -> None:
-    import zlib
-
     packer = zlib.compressobj(wbits=31 if encoding == "gzip" else 15)
 
     async def script(_: Asked, wire: Wire) -> None:
@@ -501,27 +197,6 @@ def test_unknown_encoding_is_refused_and_gzip_whole_is_read() -> None:
         assert ask(client, stream=False).json()["choices"][0]["message"]["content"] == "Hi"
 
 
-def test_key_echoed_by_the_upstream_is_cut_out() -> None:
-    async def script(asked: Asked, wire: Wire) -> None:
-        leak = {"error": {"message": f"bad key {asked.headers['authorization']}", "code": asked.headers["authorization"]}}
-        if asked.json["stream"]:
-            await wire.head()
-            await wire.event(GOOD[1])
-            await wire.event(leak)
-            await wire.end()
-        else:
-            await wire.whole(leak, 400)
-
-    with proxied(script, key="{env: KEY}") as (proxy, upstream, client):
-        whole, stream = ask(client, stream=False), ask(client)
-        proxy.requests(2)
-        said = whole.text + stream.text + client.get("/metrics").text + json.dumps(proxy.lines)
-    assert upstream.asked[0].headers["authorization"] == "Bearer secret-key-0123"
-    assert "secret-key-0123" not in said
-    assert "***" in whole.text
-    assert "***" in stream.text
-
-
 def test_callers_own_key_is_sent_on_only_where_that_is_said_and_cut_out_too() -> None:
     async def script(asked: Asked, wire: Wire) -> None:
         await wire.whole({"error": {"message": f"bad key {asked.headers.get('authorization')}"}}, 400)
@@ -540,7 +215,13 @@ def test_nothing_of_the_clients_head_crosses() -> None:
     async def script(_: Asked, wire: Wire) -> None:
         await wire.whole(answer(), set_cookie="a=b")
 
-    sent = {"authorization": "Bearer x", "cookie": "c=d", "x-forwarded-for": "1.2.3.4", "x-mine": "y", "user-agent": "z"}
+    sent = {
+        "authorization": "Bearer x",
+        "cookie": "c=d",
+        "x-forwarded-for": "1.2.3.4",
+        "x-mine": "y",
+        "user-agent": "z",
+    }
     with proxied(script, provider="headers: {x-team: search}") as (_, upstream, client):
         response = ask(client, stream=False, headers=sent)
         ask(client, stream=False)
@@ -587,7 +268,9 @@ def test_relayed_body_that_breaks_is_cut_off() -> None:
         assert proxy.requests(1)[0]["outcome"] == "upstream_error"
 
 
-@pytest.mark.parametrize("path", ["/v1/../secret", "/v1/a/../../b", "/v1/%2e%2e/x", "/v1//x", "/v1/a%2Fb/..", "/v1/a b"])
+@pytest.mark.parametrize(
+    "path", ["/v1/../secret", "/v1/a/../../b", "/v1/%2e%2e/x", "/v1//x", "/v1/a%2Fb/..", "/v1/a b"]
+)
 def test_paths_that_could_leave_the_base_url_are_unknown(path: str) -> None:
     with proxied(good) as (proxy, upstream, _):
         host, port = proxy.url.removeprefix("http://").split(":")
@@ -600,7 +283,10 @@ def test_paths_that_could_leave_the_base_url_are_unknown(path: str) -> None:
 
 
 def test_passthrough_gives_the_very_bytes() -> None:
-    odd = b': hi\ndata:{"choices":[{"delta":{"reasoning":"Hm"}}]}\r\n\r\ndata: {"choices":[{"delta":{"content":"x"}}]}\n\n' + DONE
+    odd = (
+        b': hi\ndata:{"choices":[{"delta":{"reasoning":"Hm"}}]}\r\n\r\ndata: {"choices":[{"delta":{"content":"x"}}]}\n\n'
+        + DONE
+    )
 
     async def script(_: Asked, wire: Wire) -> None:
         await wire.head(content_type="text/event-stream")
@@ -630,7 +316,9 @@ def test_slow_client_slows_the_upstream_down() -> None:
         host, port = proxy.url.removeprefix("http://").split(":")
         body = json.dumps({"model": "m", "stream": True, "messages": MESSAGES}).encode()
         with socket.create_connection((host, int(port)), 5) as connection:
-            connection.sendall(b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (CHAT.encode(), len(body), body))
+            connection.sendall(
+                b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (CHAT.encode(), len(body), body)
+            )
             time.sleep(1.5)
             stopped.set()
             assert 0 < sent < 60_000_000
@@ -642,7 +330,7 @@ def test_stream_that_outlasts_the_drain_ends_legibly() -> None:
         found: list[httpx2.Response] = []
         thread = threading.Thread(target=lambda: found.append(ask(client)))
         thread.start()
-        while not proxy.service.drain._open:  # noqa: SLF001 - nothing else tells that the stream is open
+        while not proxy.service.drain._open:
             time.sleep(0.01)
         time.sleep(0.1)
         loop = proxy.loop
@@ -659,7 +347,7 @@ def test_request_still_waiting_when_the_drain_is_over_is_a_503() -> None:
         found: list[httpx2.Response] = []
         thread = threading.Thread(target=lambda: found.append(ask(client, stream=False)))
         thread.start()
-        while not proxy.service.drain._open:  # noqa: SLF001
+        while not proxy.service.drain._open:
             time.sleep(0.01)
         loop = proxy.loop
         loop.call_soon_threadsafe(proxy.service.drain.begin, loop, 0.1)

@@ -57,7 +57,13 @@ class Heard:
 
 
 def check(
-    status: int, content_type: str, body: bytes, *, stream: bool, usage_asked: bool = True, delimiters: tuple[str, ...] = DELIMITERS
+    status: int,
+    content_type: str,
+    body: bytes,
+    *,
+    stream: bool,
+    usage_asked: bool = True,
+    delimiters: tuple[str, ...] = DELIMITERS,
 ) -> Heard:
     """Reads one response to a chat completion. `stream`, `usage_asked`: what the request asked for."""
     heard = Heard(status)
@@ -299,12 +305,13 @@ def _usage(heard: Heard) -> None:
     usage = heard.usage
     if usage is None:
         return
-    prompt, completion, total = (usage.get(f"{key}_tokens") for key in ("prompt", "completion", "total"))
-    reasoning = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
-    if not all(isinstance(count, int) for count in (prompt, completion, total)):
+    counts = [usage.get(f"{key}_tokens") for key in ("prompt", "completion", "total")]
+    if not all(isinstance(count, int) for count in counts):
         heard.fault("C7", "counts are missing", usage)
-    elif total != prompt + completion:
+        return
+    prompt, completion, total = (count or 0 for count in counts)
+    reasoning = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
+    if total != prompt + completion:
         heard.fault("C7", "total is not prompt plus completion", usage)
     elif reasoning > completion:
         heard.fault("C7", "completion leaves the reasoning out", usage)
-

@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 _EVENT = re.compile(rb".*?(?:\r\n\r\n|\n\n|\r\r)", re.DOTALL)
 
@@ -38,11 +39,11 @@ def at_random(body: bytes, rng: random.Random, most: int = 40) -> list[bytes]:
         if rng.random() < 0.5:
             places.add(min(len(body), place + rng.randint(1, 2)))
     edges = [0, *sorted(places - {0, len(body)}), len(body)]
-    return [body[start:end] for start, end in zip(edges, edges[1:], strict=False) if start < end]
+    return [body[start:end] for start, end in pairwise(edges) if start < end]
 
 
 def text_at_random(text: str, rng: random.Random, most: int = 8) -> list[str]:
     """The same for a text: up to `most` parts."""
     places = sorted({rng.randint(0, len(text)) for _ in range(rng.randint(1, most))} - {0, len(text)})
     edges = [0, *places, len(text)]
-    return [text[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [text[start:end] for start, end in pairwise(edges)]

@@ -58,7 +58,11 @@ def chunk(delta: Any = None, finish: Any = None, *, index: Any = 0, **more: Any)
 
 def text(*pieces: str, finish: str | None = "stop", key: str = "content") -> list[dict[str, Any]]:
     """A role, one delta a piece, and a finish."""
-    return [chunk({"role": "assistant"}), *(chunk({key: piece}) for piece in pieces), *([chunk({}, finish)] if finish else [])]
+    return [
+        chunk({"role": "assistant"}),
+        *(chunk({key: piece}) for piece in pieces),
+        *([chunk({}, finish)] if finish else []),
+    ]
 
 
 def message(finish: Any = "stop", **said: Any) -> dict[str, Any]:
@@ -67,7 +71,9 @@ def message(finish: Any = "stop", **said: Any) -> dict[str, Any]:
     return {**frame, "choices": [{"index": 0, "message": {"role": "assistant", **said}, "finish_reason": finish}]}
 
 
-def call(index: int | None = 0, call_id: str | None = None, name: str | None = None, arguments: Any = "") -> dict[str, Any]:
+def call(
+    index: int | None = 0, call_id: str | None = None, name: str | None = None, arguments: Any = ""
+) -> dict[str, Any]:
     """One fragment of a tool call."""
     out: dict[str, Any] = {} if index is None else {"index": index}
     out |= {} if call_id is None else {"id": call_id, "type": "function"}
@@ -128,7 +134,9 @@ class Answer:
         return [choice["delta"] for one in self.events for choice in one.get("choices", ())]
 
 
-def piped(parts: Sequence[bytes], settings: AnswerContext, broken: ProxyError | None = None) -> tuple[bytes, StreamPipeline]:
+def piped(
+    parts: Sequence[bytes], settings: AnswerContext, broken: ProxyError | None = None
+) -> tuple[bytes, StreamPipeline]:
     """Everything that leaves for these reads; `broken` is what ended the body."""
     pipeline = StreamPipeline(settings, Timeline(0.0))
     out = b"".join([pipeline.feed(part, 1.0 + at) for at, part in enumerate(parts)])
@@ -211,16 +219,16 @@ def _add(said: Said, choice: dict[str, Any], *, strict: bool) -> None:
     if strict:
         assert len(kinds) <= 1, delta
         assert not any(isinstance(delta.get(alias), str) for alias in ALIASES), delta
-        assert all(isinstance(delta.get(key), str | None) for key in ("reasoning_content", "content")), delta
+    assert all(isinstance(delta.get(key), str | None) for key in ("reasoning_content", "content")), delta
     if "role" in delta:
         assert isinstance(delta["role"], str) and delta["role"]
         said.roles += 1
         assert said.roles == 1
-    if isinstance(delta.get("content"), str):
-        said.content += delta["content"]
+    said.content += delta.get("content") or ""
     said.reasoning += delta.get("reasoning_content") or ""
-    said.refusal += delta.get("refusal") or ""
-    said.details += delta.get("reasoning_details") or []
+    if strict:  # what the core does not know, it passes, whatever its type
+        said.refusal += delta.get("refusal") or ""
+        said.details += delta.get("reasoning_details") or []
     for entry in delta.get("tool_calls") or ():
         function = entry.get("function") or {}
         arguments = function.get("arguments") or ""

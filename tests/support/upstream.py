@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import uvloop
+
 WAIT_S = 10.0
 """No gate is waited for longer than this."""
 _POLL_S = 0.002
@@ -139,13 +141,14 @@ class Upstream:
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         early = b""
         try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
+            # a cancelled task of a stream server is reported as an error by asyncio of 3.11
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while (asked := await _request(reader, early)) is not None:
                     self.asked.append(asked)
                     early = await _answer(self.answering(asked), asked, reader, writer)
         finally:
             writer.close()
-            with suppress(ConnectionError):
+            with suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
 
 
@@ -161,9 +164,7 @@ async def _request(reader: asyncio.StreamReader, early: bytes) -> Asked | None:
     return Asked(method, path, headers, body)
 
 
-async def _answer(
-    reply: Reply, asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> bytes:
+async def _answer(reply: Reply, asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
     """Sends the reply, unless the client leaves. Gives what the client sent meanwhile, at most one byte."""
     sending = asyncio.create_task(_send(reply, writer))
     watching = asyncio.create_task(reader.read(1))
@@ -231,7 +232,7 @@ def serving(answering: Answering) -> Iterator[Upstream]:
 @contextmanager
 def event_loop() -> Iterator[asyncio.AbstractEventLoop]:
     """An event loop that runs in a thread of its own."""
-    loop = asyncio.new_event_loop()
+    loop = uvloop.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:

@@ -1,0 +1,61 @@
+"""JSON that leaves must be readable; JSON that comes is read as far as it can be."""
+
+import json
+from typing import Any
+
+import pytest
+
+from proxy.core import codec
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "as_sent"),
+    [
+        (b'{"a": [1, 2.5, null, true]}', {"a": [1, 2.5, None, True]}, True),
+        (b'"\\ud83d"', "\ud83d", True),
+        ('"é\u2028"'.encode(), "é\u2028", True),
+        (b'"a\tb"', "a\tb", False),
+        (b"[NaN, Infinity, -Infinity]", [None, None, None], False),
+        (b'"\xe2\x82"', "\ufffd", False),
+    ],
+)
+def test_a_text_that_every_client_reads_may_go_on_as_it_is(text: bytes, value: Any, as_sent: bool) -> None:
+    assert codec.loads_as_sent(text) == (value, as_sent)
+    assert codec.loads(text) == value
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"oops", b"[" * 100_000, b'{"a":\t"x\x01' + b"[" * 100_000, b"{} {}"])
+def test_what_is_no_json_is_a_value_error(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        codec.loads(text)
+
+
+def test_integers_beyond_64_bits_stay_in_whole_bodies() -> None:
+    assert codec.loads_exact(b'{"n": 123456789012345678901234567890}') == {"n": 123456789012345678901234567890}
+    assert codec.loads_exact(b'{"n": 1}') == {"n": 1}
+    assert codec.dumps({"n": 2**80}) == b'{"n":%d}' % 2**80
+
+
+def test_the_first_value_is_read_and_stray_text_after_it_is_ignored() -> None:
+    assert codec.loads_first(b'\n {"a": 1}\n\ndata: {}\n\n') == {"a": 1}
+    assert codec.loads_first_as_sent(b'{"a": 1} x') == ({"a": 1}, False)
+    assert codec.loads_first_as_sent(b' {"a": 1}\n') == ({"a": 1}, True)
+    for rubbish in (b"", b"oops", b"[" * 100_000 + b" x"):
+        with pytest.raises(ValueError, match=r".+"):
+            codec.loads_first(rubbish)
+
+
+def test_lone_surrogates_leave_as_escapes() -> None:
+    assert codec.dumps({"a": "\ud83d"}) == b'{"a":"\\ud83d"}'
+
+
+def test_what_is_nested_too_deeply_to_be_written_becomes_null() -> None:
+    deep: Any = 1
+    for _ in range(3000):
+        deep = [{"a": deep}]
+    assert b"null" in codec.dumps(deep)
+    json.loads(codec.dumps(deep))
+
+
+def test_a_number_without_a_word_in_json_becomes_null() -> None:
+    assert codec.dumps({"a": float("inf"), "b": 2**80, "c": [float("nan"), 1.5]}) == b'{"a":null,"b":%d,"c":[null,1.5]}' % 2**80

@@ -1,0 +1,57 @@
+"""When what happened."""
+
+from proxy.core.timeline import Timeline
+
+
+def test_reasoning_ends_with_the_first_answer() -> None:
+    line = Timeline(0.0)
+    line.reasoning(1.0)
+    line.reasoning(2.0)
+    line.answer(4.0)
+    line.answer(5.0)
+    assert (line.first_chunk, line.first_reasoning, line.first_answer, line.last_content) == (1.0, 1.0, 4.0, 5.0)
+    assert line.reasoning_s == 3.0
+    line.end(9.0)
+    assert (line.reasoning_s, line.ended) == (3.0, 9.0)
+
+
+def test_several_runs_of_reasoning_add_up() -> None:
+    line = Timeline(0.0)
+    for start in (1.0, 10.0):
+        line.reasoning(start)
+        line.answer(start + 2.0)
+    assert line.reasoning_s == 4.0
+
+
+def test_an_answer_without_reasoning_took_no_reasoning_time() -> None:
+    line = Timeline(0.0)
+    line.answer(3.0)
+    assert (line.first_chunk, line.first_reasoning, line.reasoning_s) == (3.0, None, 0.0)
+
+
+def test_an_open_run_ends_with_its_last_delta() -> None:
+    line = Timeline(0.0)
+    line.reasoning(1.0)
+    line.reasoning(3.0)
+    line.end(60.0)
+    assert line.reasoning_s == 2.0
+    assert line.reasoning_since is None
+
+
+def test_an_open_run_of_which_no_delta_is_known_ends_with_the_request() -> None:
+    line = Timeline(0.0, reasoning_since=1.0)
+    line.end(5.0)
+    assert line.reasoning_s == 4.0
+
+
+def test_a_request_without_content_just_ends() -> None:
+    line = Timeline(0.0)
+    line.end(5.0)
+    assert (line.reasoning_s, line.first_chunk, line.ended) == (0.0, None, 5.0)
+
+
+def test_oddities_are_counted_by_kind() -> None:
+    line = Timeline(0.0)
+    for kind in ("a", "b", "a"):
+        line.count(kind)
+    assert line.events == {"a": 2, "b": 1}

@@ -1,0 +1,94 @@
+"""The log's lines."""
+
+import io
+import json
+import logging
+
+from proxy.core.errors import Outcome, UpstreamRefused, UpstreamUnavailable
+from proxy.core.timeline import Timeline
+from proxy.telemetry.exchange import Exchange
+from proxy.telemetry.logs import Forward, Log
+from proxy.telemetry.metrics import Metrics
+
+
+def exchange() -> Exchange:
+    one = Exchange("id-1", 10.0, Metrics("1").target("r", "p", "m"), Timeline(10.0, first_chunk=10.5), stream=True)
+    one.status = 200
+    return one
+
+
+def lines_of(out: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_request_is_one_json_line_without_what_does_not_apply() -> None:
+    out, one = io.StringIO(), exchange()
+    one.end(11.0)
+    Log(out).request(one)
+    (line,) = lines_of(out)
+    assert line.pop("ts")
+    assert line == {
+        "level": "info",
+        "event": "request",
+        "request_id": "id-1",
+        "route": "r",
+        "provider": "p",
+        "model": "m",
+        "stream": True,
+        "status": 200,
+        "outcome": "ok",
+        "attempts": 0,
+        "fallback": False,
+        "ttf_chunk_ms": 500.0,
+        "duration_ms": 1000.0,
+        "bytes_in": 0,
+        "bytes_out": 0,
+    }
+
+
+def test_failure_gives_our_code_but_never_the_upstreams_words() -> None:
+    out = io.StringIO()
+    for error in (UpstreamUnavailable("their words"), UpstreamRefused("their words", code="their code")):
+        one = exchange()
+        one.failed(error)
+        one.end(11.0)
+        Log(out).request(one)
+    ours, theirs = lines_of(out)
+    assert (ours["level"], ours["outcome"], ours["error_code"]) == ("warning", "upstream_error", "upstream_unavailable")
+    assert (theirs["level"], theirs["outcome"], theirs["error_code"]) == ("info", "client_error", "upstream_refused")
+    assert "their" not in out.getvalue()
+
+
+def test_terminal_gets_text() -> None:
+    out, one = io.StringIO(), exchange()
+    one.outcome = Outcome.CLIENT_DISCONNECT
+    one.end(11.0)
+    Log(out, as_text=True).request(one)
+    assert " INFO request request_id=id-1 route=r " in out.getvalue()
+    assert "phase=waiting" in out.getvalue()
+
+
+def test_closed_standard_error_ends_no_request() -> None:
+    out = io.StringIO()
+    log = Log(out, as_text=False)
+    out.close()
+    log.event("info", "x")
+
+
+def test_warning_of_a_library_becomes_a_line_without_the_exceptions_text() -> None:
+    out = io.StringIO()
+    logger = logging.Logger("lib")  # noqa: LOG001 - not to be found by others
+    logger.addHandler(Forward(Log(out)))
+    try:
+        int("secret")
+    except ValueError:
+        logger.exception("it %s\nsecret", "failed")
+    logger.info("not told")
+    (line,) = lines_of(out)
+    assert (line["event"], line["logger"], line["message"], line["exception"]) == (
+        "log",
+        "lib",
+        "it failed",
+        "ValueError",
+    )
+    assert "secret" not in out.getvalue()
