@@ -174,14 +174,17 @@ class Choice:
             if given is None or given == "":
                 continue
             value = flat_text(given)
-            if value and key:
+            if not value and name != "reasoning_content":
+                continue
+            if isinstance(given, dict) and given.keys() != {"text"}:
+                spoken.opaque.append(given)
+            if value and not key:
+                text, key = value, name
+                spoken.plain = spoken.plain and name == "reasoning_content" and isinstance(given, str)
+                continue
+            spoken.plain = False
+            if value:
                 self.odd.append("both_reasoning_fields")
-                spoken.plain = False
-            elif value or name == "reasoning_content":
-                text, key = value, name if value else ""
-                spoken.plain = name == "reasoning_content" and isinstance(given, str)
-                if isinstance(given, dict) and given.keys() != {"text"}:
-                    spoken.opaque.append(given)
         listed = self._details.text(delta[self._reader.details_key]) if self._reader.details_key in delta else ""
         if key:
             new = self._echo.new("field", text)

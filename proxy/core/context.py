@@ -1,6 +1,8 @@
 """What must be known of a request to read its answer."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from proxy.core.dialect import Dialect
 from proxy.core.render import Rendering
@@ -22,3 +24,5 @@ class AnswerContext:
     """Whether this request makes the target think; decides `implicit_start: when_thinking`."""
     include_usage: bool = False
     """Whether the client asked for `stream_options.include_usage`."""
+    keep: Callable[[dict[str, Any]], None] | None = None
+    """Takes each complete canonical message, before the end of it leaves. None: a stream's messages are not collected."""

@@ -13,6 +13,7 @@ from proxy.core.aggregate import Aggregator
 from proxy.core.chunk import Chunk, kind_of
 from proxy.core.context import AnswerContext
 from proxy.core.errors import ProxyError, UpstreamError, UpstreamProtocol
+from proxy.core.memory import Collector
 from proxy.core.normalizer import Normalizer
 from proxy.core.render import Rendering, Renderer, render_whole
 from proxy.core.synthesize import chunks_of
@@ -36,6 +37,7 @@ class _Reader:
         self.error: ProxyError | None = None
         self._context = context
         self._timeline = timeline
+        self._snapshots = context.dialect.details is not None and context.dialect.details.snapshots
         self._parser = sse.EventParser()
         self._normalizer = Normalizer(context)
         self._json: list[bytes] | None = None  # the body, once it is known to be JSON
@@ -60,14 +62,16 @@ class _Reader:
             self._fail(not_a_completion("it looks like HTML"))
         return head
 
-    def _keep(self, data: bytes) -> None:
-        """Collects a JSON body."""
-        if self._json is not None:
-            self._json.append(data)
-            self._size += len(data)
-            if self._size > MAX_BODY_BYTES:
-                self._json = []
-                self._fail(not_a_completion(f"a body of more than {MAX_BODY_BYTES} bytes"))
+    def _kept(self, data: bytes) -> bool:
+        """Collects a JSON body; False where the body is none."""
+        if self._json is None:
+            return False
+        self._json.append(data)
+        self._size += len(data)
+        if self._size > MAX_BODY_BYTES:
+            self._json = []
+            self._fail(not_a_completion(f"a body of more than {MAX_BODY_BYTES} bytes"))
+        return True
 
     def _events(self, data: bytes) -> list[sse.Event]:
         try:
@@ -140,6 +144,7 @@ class StreamPipeline(_Reader):
         rendering = context.rendering
         self._as_it_is = rendering.form == "passthrough"
         self._renderer = None if self._as_it_is or rendering == Rendering() else Renderer(rendering)
+        self._collector = None if context.keep is None else Collector(context.keep, snapshots=self._snapshots)
 
     def feed(self, data: bytes, now: float) -> bytes:
         """All that one read of upstream bytes gives the client; may be empty. Never raises for upstream data."""
@@ -147,8 +152,7 @@ class StreamPipeline(_Reader):
             return data if self._as_it_is else b""
         given = data
         data = self._told(data)
-        if self._json is not None:
-            self._keep(data)
+        if self._kept(data):
             return given if self._as_it_is else b""
         out: list[bytes] = []
         chunks: list[Chunk] = []
@@ -178,16 +182,13 @@ class StreamPipeline(_Reader):
         if self._json is not None and error is None:
             return self._close_json(now)
         chunks: list[Chunk] = []
-        if self._json is None and not self._ended:
+        if self._json is None:
             chunks = self._last_events()
-            if self._ended:
-                pass
-            elif error is None or self._normalizer.complete:  # a reset after the last chunk takes nothing away
-                chunks += self._normalizer.end()
-            else:
-                chunks += self._normalizer.flush()
-                self._fail(error)
-        elif error is not None:
+            if not self._ended and (error is None or self._normalizer.complete):
+                chunks += self._normalizer.end()  # a reset after the last chunk takes nothing away
+                self._ended = True
+        if error is not None and not self._ended:
+            chunks += self._normalizer.flush()
             self._fail(error)
         self._settle()
         out = self._written(chunks, now) + self._ending()
@@ -226,6 +227,9 @@ class StreamPipeline(_Reader):
             return b""
         if self._mark(chunks, now):
             self.begun = True
+        if self._collector is not None:
+            for chunk in chunks:
+                self._collector.feed(chunk)
         if self._as_it_is:
             return b""
         if self._renderer is not None:
@@ -248,17 +252,14 @@ class WholePipeline(_Reader):
     def __init__(self, context: AnswerContext, timeline: Timeline) -> None:
         super().__init__(context, timeline)
         self._given: list[bytes] = []
-        details = context.dialect.details
-        self._aggregator = Aggregator(snapshots=details is not None and details.snapshots)
+        self._aggregator = Aggregator(snapshots=self._snapshots)
 
     def feed(self, data: bytes, now: float) -> bytes:
         """Takes upstream bytes; always returns b""."""
         if self._context.rendering.form == "passthrough":
             self._given.append(data)
         data = self._told(data)
-        if self._json is not None:
-            self._keep(data)
-        elif data and not self._ended:
+        if not self._kept(data) and data and not self._ended:
             self._aggregate(self._events(data), now)
         return b""
 
@@ -301,6 +302,7 @@ class WholePipeline(_Reader):
         if self.error is not None:
             return b""
         body = self._aggregator.result()
+        self._keep_messages(body)
         if self._normalizer.usage:
             body["usage"] = self._normalizer.usage
         return codec.dumps(render_whole(body, self._context.rendering))
@@ -310,10 +312,16 @@ class WholePipeline(_Reader):
         if answer is None:
             return b""
         self._mark(chunks_of(answer.body), now)
+        self._keep_messages(answer.body)
         rendered = render_whole(answer.body, self._context.rendering)
         if answer.same and rendered is answer.body:
             return b"".join(self._json or ()).strip()
         return codec.dumps(rendered)
+
+    def _keep_messages(self, body: dict[str, Any]) -> None:
+        if self._context.keep is not None:
+            for choice in body["choices"]:
+                self._context.keep(choice["message"])
 
 
 def _encoded(chunks: list[Chunk]) -> bytes:

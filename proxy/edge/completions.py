@@ -20,8 +20,10 @@ from proxy.edge.service import Service, State
 from proxy.relay import Outlet
 from proxy.routing import Match, ResolvedTarget, ordered, targets
 from proxy.telemetry.exchange import Exchange
+from proxy.telemetry.metrics import TargetMetrics
 from proxy.upstream.attempt import EVENT_STREAM, Candidate, Kind, Question
 from proxy.upstream.attempts import Plan
+from proxy.upstream.healing import Mending
 from proxy.upstream.raw import RawPipeline
 from proxy.upstream.seen import Seen
 
@@ -97,7 +99,7 @@ class _Call:
             caller.key,
         )
 
-    def _metrics(self, match: Match, provider: str, model: str) -> Any:
+    def _metrics(self, match: Match, provider: str, model: str) -> TargetMetrics:
         return self._service.metrics.target(match.route.model, provider, model)
 
     def _candidates(
@@ -105,33 +107,60 @@ class _Call:
     ) -> list[Candidate]:
         draw = random.random()  # noqa: S311 - spreads load
         order = ordered(targets(match), match.route.strategy, draw=draw, health=self._service.health.view())
-        return [
-            Candidate(
-                resolved.target.provider,
-                resolved.model,
-                state.engines[resolved.target.provider.name],
-                self._metrics(match, resolved.target.provider.name, resolved.target.model),
-                _asking(resolved, body, kind, rendering, self._service.seen),
-                self._service.health.of(resolved.key),
-            )
-            for resolved in order
-        ]
+        return [self._candidate(state, match, resolved, body, kind, rendering) for resolved in order]
+
+    def _candidate(
+        self,
+        state: State,
+        match: Match,
+        resolved: ResolvedTarget,
+        body: dict[str, Any],
+        kind: Kind,
+        rendering: Rendering,
+    ) -> Candidate:
+        provider, service = resolved.target.provider, self._service
+        metrics = self._metrics(match, provider.name, resolved.target.model)
+        manner = resolved.target.manner_of(resolved.model)
+        mending = None
+        if manner.history.self_heal and kind is not Kind.RAW:
+            mending = Mending(service.healings, provider.name, resolved.model, manner, metrics)
+        return Candidate(
+            provider,
+            resolved.model,
+            state.engines[provider.name],
+            metrics,
+            _asking(resolved, body, kind, rendering, service.seen, mending),
+            service.health.of(resolved.key),
+            mending,
+        )
 
 
 def _asking(
-    resolved: ResolvedTarget, body: dict[str, Any], kind: Kind, rendering: Rendering, seen: Seen
+    resolved: ResolvedTarget,
+    body: dict[str, Any],
+    kind: Kind,
+    rendering: Rendering,
+    seen: Seen,
+    mending: Mending | None,
 ) -> Callable[[], Question]:
     if kind is Kind.RAW:
         return lambda: _raw_question(resolved, body)
-    return lambda: _chat_question(resolved, body, kind, rendering, seen)
+    return lambda: _chat_question(resolved, body, kind, rendering, seen, mending)
 
 
 def _chat_question(
-    resolved: ResolvedTarget, body: dict[str, Any], kind: Kind, rendering: Rendering, seen: Seen
+    resolved: ResolvedTarget,
+    body: dict[str, Any],
+    kind: Kind,
+    rendering: Rendering,
+    seen: Seen,
+    mending: Mending | None,
 ) -> Question:
     target = (resolved.target.provider.name, resolved.model)
-    manner = resolved.target.manner_of(resolved.model)
+    manner = resolved.target.manner_of(resolved.model) if mending is None else mending.manner
     prepared = prepare(body, manner, model=resolved.model, seen_field=seen.source(*target))
+    if mending is not None:
+        mending.sent = prepared.body
     context = AnswerContext(
         dialect=manner.response,
         rendering=rendering,

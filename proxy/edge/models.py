@@ -14,7 +14,7 @@ from proxy.edge.service import Service, State
 from proxy.routing import Allowed
 from proxy.settings.model import Provider, Route, Target
 from proxy.upstream import authority
-from proxy.upstream.client import Engine
+from proxy.upstream.engine import Engine
 
 ASK_S = 3.0
 """How long a provider may take to list its models; its patterns are listed where it takes longer."""

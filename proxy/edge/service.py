@@ -12,7 +12,8 @@ from proxy.routing import Table
 from proxy.settings import Settings, SettingsError
 from proxy.telemetry.logs import Log
 from proxy.telemetry.metrics import Metrics
-from proxy.upstream.client import Engine
+from proxy.upstream.engine import Engine, engine_of
+from proxy.upstream.healing import Healings
 from proxy.upstream.health import Healths
 from proxy.upstream.seen import Seen
 
@@ -34,7 +35,7 @@ class State:
     def of(cls, settings: Settings) -> Self:
         """Opens no connection yet."""
         used = {t.provider.name: t.provider for route in settings.routes for t in route.targets}
-        engines = {name: Engine(provider) for name, provider in used.items()}
+        engines = {name: engine_of(provider) for name, provider in used.items()}
         return cls(settings, Table(settings.routes), engines, int(time.time()))
 
 
@@ -49,6 +50,7 @@ class Service:
         self.relay = Relay(metrics, log, self.drain, self.clock)
         self.health = Healths()
         self.seen = Seen()
+        self.healings = Healings(log)
         self.limiter = Limiter(self.clock)
         self.spread: Callable[[], None] | None = None
         """Makes the other workers reload too; None where there are none."""

@@ -80,6 +80,9 @@ class Metrics:
             "normalizer_events_total", "Oddities met in upstream answers.", ("provider", "model", "kind")
         )
         self.attempts = count("upstream_attempts_total", "Tries of upstream targets.", ("provider", "model", "outcome"))
+        self.healings = count(
+            "self_heal_total", "Remedies learnt from refusals.", ("provider", "model", "action", "field")
+        )
         self.disconnects = count("client_disconnects_total", "Clients that left early.", ("route", "phase"))
         self.limited = count("rate_limited_total", "Requests refused by our own limits.", ("route", "limit"))
         self.overheads = {stage: self.overhead.labels(stage) for stage in Stage}
@@ -167,6 +170,10 @@ class TargetMetrics:
         self._attempts[outcome].inc()
         for kind, count in events.items():
             self._metrics.events.labels(self.provider, self.model, kind).inc(count)
+
+    def healed(self, action: str, field: str) -> None:
+        """A refused request to this target was mended; both words are of closed sets (`core/healing.py`)."""
+        self._metrics.healings.labels(self.provider, self.model, action, field).inc()
 
     def ended(self, exchange: Exchange) -> None:
         """A request ended with this target."""

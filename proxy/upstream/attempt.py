@@ -17,8 +17,9 @@ from proxy.settings.model import Provider
 from proxy.telemetry.exchange import AttemptOutcome, Exchange
 from proxy.telemetry.metrics import TargetMetrics
 from proxy.upstream import authority
-from proxy.upstream.client import Engine, UpstreamResponse
+from proxy.upstream.engine import Engine, UpstreamResponse
 from proxy.upstream.deadline import Deadline, Wait
+from proxy.upstream.healing import Mending
 from proxy.upstream.health import TargetHealth
 
 ERROR_BODY_BYTES = 64 * 1024
@@ -111,6 +112,8 @@ class Candidate:
     ask: Callable[[], Question]
     """Raises RequestInvalid where the request cannot be expressed for this target."""
     health: TargetHealth
+    mending: Mending | None = None
+    """Changes what `ask` gives after a known refusal; None: refusals stand."""
 
 
 class Attempt:
@@ -140,6 +143,8 @@ class Attempt:
         self._content_type = EVENT_STREAM
         self._complete = False
         self._outcome = AttemptOutcome.CANCELLED
+        self.said: object = None
+        """The JSON or text of the error that the target answered with."""
         self.deadline = Deadline(candidate.provider.name, candidate.provider.timeouts, clock)
         exchange.timeline = self._timeline
         exchange.target = candidate.metrics
@@ -224,7 +229,8 @@ class Attempt:
             self._complete = len(body) < ERROR_BODY_BYTES
         except UpstreamError:
             body += b""  # what has been read of a broken error still says something
-        error = from_payload(_payload(body, status), status)
+        self.said = _payload(body, status)
+        error = from_payload(self.said, status)
         error.retry_after_s = _retry_after(response.headers.get("retry-after"))
         return error
 
@@ -262,6 +268,7 @@ class Attempt:
         """Follows an answer up to its first text; True once it is there."""
         if pipeline.begun and self._exchange.content_read is None:
             self._exchange.content_read = now
+            self._taken()
             self._candidate.health.answered(now - (self._timeline.upstream_written or now))
             self._sink.begin(self._content_type, response.status)
             self.deadline.until(None if self._kind is Kind.RAW else Wait.FIRST_ANSWER)
@@ -269,6 +276,10 @@ class Attempt:
             self.deadline.until(None)
             return True
         return False
+
+    def _taken(self) -> None:
+        if self._candidate.mending is not None:
+            self._candidate.mending.taken()
 
     def _emit(self, out: bytes, pipeline: Pipeline) -> None:
         if pipeline.error is not None:
@@ -286,6 +297,7 @@ class Attempt:
             self._exchange.failed(pipeline.error)
             return
         self._outcome = AttemptOutcome.OK
+        self._taken()
         if not pipeline.begun:
             # An answer may be empty: a finish reason and nothing else.
             self._sink.begin(self._content_type, response.status)
@@ -308,6 +320,7 @@ class Attempt:
             self._outcome = AttemptOutcome.ERROR_IN_STREAM
             raise collector.error
         self._outcome = AttemptOutcome.OK
+        self._taken()
         return body
 
     def _failed(self, error: ProxyError) -> bytes:

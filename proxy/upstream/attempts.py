@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from proxy.core.errors import NoTarget, ProxyError, UpstreamAuth, UpstreamError, UpstreamRateLimited
+from proxy.core.errors import NoTarget, ProxyError, UpstreamAuth, UpstreamError, UpstreamRateLimited, UpstreamRefused
 from proxy.telemetry.exchange import Exchange
 from proxy.upstream.attempt import Attempt, Candidate, Kind, Sink
 
@@ -41,6 +41,7 @@ class Attempts:
         self._clock = clock
         self._current: Attempt | None = None
         self._interruption: ProxyError | None = None
+        self._mended: tuple[Candidate, UpstreamRefused] | None = None
 
     async def run(self) -> bytes:
         """The whole body where one is asked for, else b"", the answer having gone to the sink.
@@ -54,13 +55,38 @@ class Attempts:
                 if number and not await self._wait(number, last):
                     break
                 try:
-                    return await self._attempt(candidate)
+                    return await self._try(candidate)
                 except UpstreamError as error:
                     last = error
                     if not error.retryable or self._sink.committed or self._interruption is not None:
                         raise
                     self._sink.drop()
         raise last
+
+    async def _try(self, candidate: Candidate) -> bytes:
+        """One try, and a second one of what a known refusal mends, once in a request.
+
+        Where that is refused as well, the first refusal stands.
+        """
+        try:
+            return await self._attempt(candidate)
+        except UpstreamRefused as error:
+            if self._mended is not None:
+                mended, first = self._mended
+                raise (first if mended is candidate else error) from None
+            if not self._mend(candidate, error):
+                raise
+        return await self._try(candidate)
+
+    def _mend(self, candidate: Candidate, error: UpstreamRefused) -> bool:
+        attempt = self._current
+        if candidate.mending is None or attempt is None or self._sink.committed:
+            return False
+        if not candidate.mending.mend(error.status, error.message if attempt.said is None else attempt.said):
+            return False
+        self._mended = candidate, error
+        self._sink.drop()
+        return True
 
     async def _attempt(self, candidate: Candidate) -> bytes:
         if self._interruption is not None:

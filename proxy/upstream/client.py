@@ -25,7 +25,7 @@ RELEASE_S = 1.0
 """How long the end of an answer that is already complete may take, for its connection to be used again."""
 
 
-class Engine:
+class LibraryEngine:
     """The connections to one provider's host. `users` counts its open requests."""
 
     def __init__(self, provider: Provider) -> None:
@@ -33,7 +33,7 @@ class Engine:
         self._base = provider.base_url
         self._url = httpx2.URL(provider.base_url)
         self._connect_s = provider.timeouts.connect_s
-        tls = _tls(provider)
+        tls = tls_of(provider)
         self._pooled = self._transport(provider, tls, provider.max_connections)
         self._fresh = self._transport(provider, tls, 0)
         self._query = dict(provider.query)
@@ -51,7 +51,7 @@ class Engine:
 
     async def open(
         self, path: str, headers: Mapping[str, str], body: bytes = b"", method: str = "POST"
-    ) -> "UpstreamResponse":
+    ) -> "LibraryResponse":
         """Sends a request to `base_url` + `path` and waits for the head of its answer.
 
         Raises UpstreamUnavailable where the host cannot be reached or closes, UpstreamTimeout where connecting takes
@@ -68,7 +68,7 @@ class Engine:
                 if trail.connected:
                     raise self._error(error, trail) from None
                 response = await self._send(self._fresh, self._request(path, headers, body, method, trail))
-            return UpstreamResponse(self, response)
+            return LibraryResponse(self, response)
         except httpx2.TransportError as error:
             await self._left()
             raise self._error(error, trail) from None
@@ -114,7 +114,7 @@ class Engine:
             return UpstreamProtocol(f"Provider {self.name!r} does not speak HTTP.")
         return UpstreamUnavailable(f"Provider {self.name!r} closed the connection without an answer.")
 
-    def release(self, response: "UpstreamResponse") -> None:
+    def release(self, response: "LibraryResponse") -> None:
         """Reads the rest of a complete answer in the background, so that its connection can be used again."""
         task = asyncio.get_running_loop().create_task(_finish(response))
         self._closers.add(task)
@@ -144,10 +144,10 @@ class Engine:
             await self._fresh.aclose()
 
 
-class UpstreamResponse:
+class LibraryResponse:
     """An answer whose head has arrived. Whoever opened it calls `aclose` or `release`, once or more."""
 
-    def __init__(self, engine: Engine, response: httpx2.Response) -> None:
+    def __init__(self, engine: LibraryEngine, response: httpx2.Response) -> None:
         self._engine = engine
         self._response = response
         self.status = response.status_code
@@ -238,7 +238,7 @@ def _reason(error: httpx2.ConnectError) -> str:
     return "connection refused" if "refused" in text or "all connection attempts failed" in text else "no connection"
 
 
-def _tls(provider: Provider) -> ssl.SSLContext:
+def tls_of(provider: Provider) -> ssl.SSLContext:
     if provider.tls_verify and provider.tls_ca is not None:
         return ssl.create_default_context(cafile=str(provider.tls_ca))
     return _default_tls(verify=provider.tls_verify)
@@ -250,7 +250,7 @@ def _default_tls(*, verify: bool) -> ssl.SSLContext:
     return httpx2.create_ssl_context(verify, trust_env=False)
 
 
-async def _finish(response: UpstreamResponse) -> None:
+async def _finish(response: LibraryResponse) -> None:
     try:
         with contextlib.suppress(TimeoutError, UpstreamUnavailable, UpstreamProtocol):
             async with asyncio.timeout(RELEASE_S):

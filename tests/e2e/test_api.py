@@ -192,7 +192,8 @@ def test_requests_per_minute_and_open_streams_are_limited() -> None:
     stream = {**BODY, "stream": True}
     with proxied(script, clients=CLIENTS) as (proxy, _, client):
         with client.stream("POST", CHAT, json=stream, headers=bearer(AGENT)) as first:
-            next(first.iter_raw())
+            pieces = first.iter_raw()  # kept: a forgotten one closes the stream
+            next(pieces)
             second = client.post(CHAT, json=stream, headers=bearer(AGENT))
             whole = client.post(CHAT, json=BODY, headers=bearer(AGENT))
         release.set()

@@ -110,7 +110,7 @@ def answers(draw: st.DrawFn) -> dict[str, Any]:
     """What a model says: reasoning, content (none of it a delimiter at its start), calls, finish."""
     calls = [(f"call-{at}", f"f{at}", draw(st.sampled_from(_ARGUMENTS))) for at in range(draw(st.integers(0, 2)))]
     finish = "tool_calls" if calls else draw(st.sampled_from(["stop", "length"]))
-    reasoning = draw(st.text(st.sampled_from("ab \n<>/think😀"), max_size=30)).strip()
+    reasoning = draw(st.text(st.sampled_from("ab \n<>/é😀"), max_size=30)).strip()
     content = draw(st.text(st.sampled_from("ab \n<>/é"), max_size=30)).strip()
     return {"reasoning": reasoning, "content": content, "calls": calls, "finish": finish}
 

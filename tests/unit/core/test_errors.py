@@ -45,5 +45,9 @@ def test_in_a_stream_the_upstreams_own_words_are_told() -> None:
     assert error.body()["error"]["code"] == "upstream_rate_limit"
 
 
+def test_an_error_of_our_own_is_the_same_in_a_stream() -> None:
+    assert RequestInvalid("no").event_body() == RequestInvalid("no").body()
+
+
 def test_a_refusal_without_words_keeps_its_own() -> None:
     assert UpstreamRefused("no").event_body()["error"] == {"message": "no", "type": "invalid_request_error", "param": None, "code": None}

@@ -12,7 +12,7 @@ import pytest
 from proxy.core.errors import ProxyError, UpstreamProtocol, UpstreamTimeout, UpstreamUnavailable
 from proxy.settings.model import Provider, Secret, Timeouts
 from proxy.upstream import authority
-from proxy.upstream.client import Engine
+from proxy.upstream.client import LibraryEngine as Engine
 from tests.support.scripted import Asked, Wire, answer, scripted
 
 

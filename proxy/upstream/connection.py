@@ -1,0 +1,233 @@
+"""One HTTP/1.1 connection to an upstream, on httptools: bytes in as they come, no task, no timer, no copy per read.
+
+A connection carries one exchange at a time; its answer lives on when the connection is already used for the next.
+The body is handed over read by read, all that has arrived at once, and the socket is not read while more than
+`HIGH_WATER` bytes wait (RFC 9112).
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Literal, cast
+
+import httptools
+
+HIGH_WATER = 256 * 1024
+"""Body bytes waiting for the reader, above which the socket is not read. Precedent: aiohttp waits at 128 KiB."""
+MAX_HEAD_BYTES = 64 * 1024
+"""Of all the header lines of one answer; twice what nginx takes by default."""
+
+
+class BrokenError(Exception):
+    """The peer closed the connection, or what it sends is no HTTP."""
+
+    def __init__(self, kind: Literal["closed", "protocol"]) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
+class Answer:
+    """One answer on its way: the head is there once `Connection.ask` returns it, the body comes by `read`."""
+
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
+        self._reader: asyncio.Future[None] | None = None
+        self._body: list[bytes] = []
+        self._waiting = 0
+        self._discarding = False
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        """Lower-case names; the values of a repeated one are joined by commas."""
+        self.begun = False
+        """Whether one byte of it has arrived."""
+        self.complete = False
+        """Whether all of it has arrived."""
+        self.error: BrokenError | None = None
+
+    async def read(self) -> bytes:
+        """All of the body that has arrived, b"" at its end. Raises BrokenError."""
+        while not self._body:
+            if self.complete:
+                return b""
+            if self.error is not None:
+                raise self.error
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        data = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._empty()
+        return data
+
+    def discard(self) -> None:
+        """The rest is of no interest; its end frees the connection."""
+        self._discarding = True
+        self._empty()
+
+    def abort(self) -> None:
+        """The rest is not wanted: closes the connection, unless it is free already."""
+        if not self.complete:
+            self._connection.abort()
+
+    def add(self, data: bytes) -> bool:
+        """A piece of the body; returns whether more than enough is waiting."""
+        if self._discarding:
+            return False
+        self._body.append(data)
+        self._waiting += len(data)
+        self.wake()
+        return self._waiting > HIGH_WATER
+
+    def wake(self) -> None:
+        """Something has happened that `read` may be waiting for."""
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def _empty(self) -> None:
+        self._body.clear()
+        if self._waiting > HIGH_WATER and not self.complete:
+            self._connection.resume()
+        self._waiting = 0
+
+
+class Connection(asyncio.Protocol):
+    """A connection and its parser. `idle` is called when it can carry another exchange, `gone` when it is closed."""
+
+    def __init__(self, idle: Callable[["Connection"], None], gone: Callable[["Connection"], None]) -> None:
+        self._on_idle = idle
+        self._on_gone = gone
+        self._transport: asyncio.Transport | None = None
+        self._parser: Any = None
+        self._answer: Answer | None = None
+        self._head: asyncio.Future[None] | None = None
+        self._head_bytes = 0
+        self._framed = False  # the head of the final answer is complete
+        self._surplus = False  # bytes came after the answer
+        self._reusable = False
+        self.closed = False
+        self.idle_since = 0.0
+
+    async def ask(self, request: bytes) -> Answer:
+        """Sends a whole request and waits for the head of its answer. Raises BrokenError."""
+        self._answer = answer = Answer(self)
+        self._parser = httptools.HttpResponseParser(self)
+        self._head_bytes = 0
+        self._framed = self._surplus = self._reusable = False
+        if self.closed or self._transport is None:
+            raise BrokenError("closed")
+        self._head = asyncio.get_running_loop().create_future()
+        try:
+            self._transport.write(request)
+            await self._head
+        finally:
+            self._head = None
+        return answer
+
+    @property
+    def answering(self) -> bool:
+        """Whether one byte of the present answer has arrived."""
+        return self._answer is not None and self._answer.begun
+
+    def resume(self) -> None:
+        """The reader has caught up."""
+        if self._transport is not None and not self.closed:
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """Closes at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Closes in good order."""
+        if self._transport is not None:
+            self._transport.close()
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        answer = self._answer
+        if answer is None:
+            self.abort()  # bytes that no request asked for
+            return
+        answer.begun = True
+        if not self._framed:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserUpgrade, httptools.HttpParserError):
+            self._fail(BrokenError("protocol"))
+            return
+        if answer.complete:
+            self._end()
+        elif not self._framed and self._head_bytes > MAX_HEAD_BYTES:
+            self._fail(BrokenError("protocol"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        answer = self._answer
+        if answer is not None and not answer.complete:
+            if exc is None and self._framed and _until_close(answer.headers) and answer.error is None:
+                answer.complete = True  # a body without a length ends with its connection (RFC 9112, section 6.3)
+                answer.wake()
+            else:
+                self._fail(BrokenError("closed"))
+        self._on_gone(self)
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        self._surplus = self._answer is None or self._answer.complete
+        if self._answer is not None and not self._surplus:
+            self._answer.headers = {}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._answer is not None and not self._surplus:
+            headers, key, text = self._answer.headers, name.decode("latin-1").lower(), value.decode("latin-1")
+            headers[key] = f"{headers[key]}, {text}" if key in headers else text
+
+    def on_headers_complete(self) -> None:
+        if self._answer is None or self._surplus:
+            return
+        self._answer.status = self._parser.get_status_code()
+        if self._answer.status >= 200:  # noqa: PLR2004 - below are interim answers (RFC 9110, section 15.2)
+            self._framed = True
+            if self._head is not None and not self._head.done():
+                self._head.set_result(None)
+
+    def on_body(self, data: bytes) -> None:
+        if self._answer is not None and not self._surplus and self._answer.add(data) and self._transport is not None:
+            self._transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        if self._answer is not None and self._framed and not self._surplus:  # not the end of an interim answer
+            self._answer.complete = True
+            self._reusable = self._parser.should_keep_alive()
+            self._answer.wake()
+
+    def _end(self) -> None:
+        """The answer is complete. Bytes behind it could be taken for the next one, so they cost the connection."""
+        self._answer = None
+        if self._reusable and not self._surplus and not self.closed:
+            if self._transport is not None:
+                self._transport.resume_reading()
+            self._on_idle(self)
+        else:
+            self.close()
+
+    def _fail(self, error: BrokenError) -> None:
+        answer = self._answer
+        if answer is not None and answer.error is None:
+            answer.error = error
+            answer.wake()
+        if self._head is not None and not self._head.done():
+            self._head.set_exception(error)
+        if not self.closed:
+            self.abort()
+
+
+def _until_close(headers: dict[str, str]) -> bool:
+    return "content-length" not in headers and "chunked" not in headers.get("transfer-encoding", "").lower()

@@ -1,0 +1,56 @@
+"""What the attempts need of HTTP, and which engine gives it."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from proxy.settings.model import Provider
+from proxy.upstream.client import LibraryEngine
+from proxy.upstream.wire import WireEngine
+
+
+class UpstreamResponse(Protocol):
+    """An answer whose head has arrived. Whoever opened it calls `aclose` or `release`, once or more."""
+
+    status: int
+    headers: dict[str, str]
+    """Lower-case names."""
+
+    @property
+    def content_type(self) -> str:
+        """As the upstream sent it; empty where it sent none."""
+
+    async def read(self) -> bytes:
+        """The next bytes of the body, b"" at its end. Raises UpstreamUnavailable, UpstreamProtocol."""
+
+    def release(self) -> None:
+        """The answer is complete; its connection may be used again once the upstream has ended the body too."""
+
+    async def aclose(self) -> None:
+        """Ends the request; the connection is closed unless the body has come to its end."""
+
+
+class Engine(Protocol):
+    """The connections to one provider's host."""
+
+    name: str
+
+    async def open(
+        self, path: str, headers: Mapping[str, str], body: bytes = b"", method: str = "POST"
+    ) -> UpstreamResponse:
+        """Sends a request to the provider's `base_url` + `path` and waits for the head of its answer.
+
+        Raises UpstreamUnavailable where the host cannot be reached or closes, UpstreamTimeout where connecting takes
+        longer than `timeouts.connect`, UpstreamProtocol where the answer is no HTTP. A kept connection that the host
+        closed without one byte of an answer costs nothing but one new try on a fresh connection.
+        """
+
+    async def retire(self) -> None:
+        """No new requests will come: closes the connections once the last open request has ended."""
+
+    async def aclose(self) -> None:
+        """Closes all connections now."""
+
+
+def engine_of(provider: Provider) -> Engine:
+    """The engine for a provider: our own, but the library where an HTTP proxy stands in between."""
+    return LibraryEngine(provider) if provider.proxy else WireEngine(provider)

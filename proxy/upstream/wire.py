@@ -1,0 +1,253 @@
+"""HTTP/1.1 to one provider on connections of our own (`connection.py`): the usual engine.
+
+Against the library's engine in `client.py` it saves most of a request's CPU time: figures in `docs/benchmarks.md`.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode, urlsplit
+
+from proxy.core.errors import UpstreamProtocol, UpstreamTimeout, UpstreamUnavailable
+from proxy.settings.model import Provider
+from proxy.upstream.client import tls_of
+from proxy.upstream.connection import Answer, BrokenError, Connection
+from proxy.upstream.decoding import Decoder, decoder_of
+
+KEEPALIVE_S = 3.5
+"""Idle connections are dropped after this: below uvicorn's 5 s, the shortest common limit of a server."""
+RELEASE_S = 1.0
+"""How long the end of an answer that is already complete may take, for its connection to be used again."""
+
+
+class WireEngine:
+    """The connections to one provider's host. `users` counts its open requests."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.name = provider.name
+        url = urlsplit(provider.base_url)
+        secure = url.scheme == "https"
+        self._host = url.hostname or ""
+        self._port = url.port or (443 if secure else 80)
+        self._tls: ssl.SSLContext | None = tls_of(provider) if secure else None
+        self._path = quote(url.path, safe="/%:@!$&'()*+,;=~-._")
+        self._query = "&".join(filter(None, (url.query, urlencode(provider.query))))
+        self._connect_s = provider.timeouts.connect_s
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        default = self._port == (443 if secure else 80)
+        self._host_line = f"host: {host}\r\n" if default else f"host: {host}:{self._port}\r\n"
+        self._idle: deque[Connection] = deque()
+        self._all: set[Connection] = set()
+        self._places = asyncio.Semaphore(provider.max_connections) if provider.max_connections else None
+        self._sweep: asyncio.TimerHandle | None = None
+        self._retired = False
+        self.users = 0
+
+    async def open(
+        self, path: str, headers: Mapping[str, str], body: bytes = b"", method: str = "POST"
+    ) -> "WireResponse":
+        """See `Engine.open`."""
+        request = self._request(method, path, headers, body)
+        self.users += 1
+        held = False
+        try:
+            if self._places is not None:
+                await self._places.acquire()
+                held = True
+            return WireResponse(self, await self._asked(request))
+        except BaseException:
+            self.left(place=held)
+            raise
+
+    async def _asked(self, request: bytes) -> Answer:
+        """The answer whose head has come."""
+        connection = self._kept()
+        if connection is not None:
+            try:
+                return await self._ask(connection, request)
+            except BrokenError as error:
+                if error.kind != "closed" or connection.answering:
+                    raise self._error(error) from None
+                # The host closed a kept connection just as we used it (RFC 9112, section 9.3.1): nobody read the request.
+        try:
+            return await self._ask(await self._connect(), request)
+        except BrokenError as error:
+            raise self._error(error) from None
+
+    async def _ask(self, connection: Connection, request: bytes) -> Answer:
+        try:
+            return await connection.ask(request)
+        except BaseException:
+            connection.abort()
+            raise
+
+    def _kept(self) -> Connection | None:
+        """The connection that was used last; the others may then grow old and leave."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.closed and time.monotonic() - connection.idle_since < KEEPALIVE_S:
+                return connection
+            connection.close()
+        return None
+
+    async def _connect(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._connect_s or None):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(self._is_idle, self._gone),
+                    self._host,
+                    self._port,
+                    ssl=self._tls,
+                    server_hostname=self._host if self._tls else None,
+                )
+        except TimeoutError:
+            seconds = f"{self._connect_s:g} s (timeouts.connect)"
+            raise UpstreamTimeout(f"No connection to provider {self.name!r} within {seconds}.") from None
+        except OSError as error:
+            message = f"Provider {self.name!r} cannot be reached at {self._host}: {_reason(error)}."
+            raise UpstreamUnavailable(message) from None
+        self._all.add(connection)
+        return connection
+
+    def _request(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        where = f"{self._path}{path}"
+        if self._query:
+            where += f"{'&' if '?' in path else '?'}{self._query}"
+        lines = [f"{method} {where} HTTP/1.1\r\n{self._host_line}"]
+        for name, value in headers.items():
+            if "\r" in value or "\n" in value or "\0" in value:
+                raise UpstreamUnavailable(f"The value of header {name!r} for provider {self.name!r} holds a line break.")
+            lines.append(f"{name}: {value}\r\n")
+        lines.append(f"content-length: {len(body)}\r\n\r\n")
+        return "".join(lines).encode() + body
+
+    def _error(self, error: BrokenError) -> UpstreamUnavailable | UpstreamProtocol:
+        if error.kind == "protocol":
+            return UpstreamProtocol(f"Provider {self.name!r} does not speak HTTP.")
+        return UpstreamUnavailable(f"Provider {self.name!r} closed the connection without an answer.")
+
+    def _is_idle(self, connection: Connection) -> None:
+        if self._retired:
+            connection.close()
+            return
+        connection.idle_since = time.monotonic()
+        self._idle.append(connection)
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(KEEPALIVE_S, self._swept)
+
+    def _swept(self) -> None:
+        """Closes what has been idle for too long; the timer runs only while something is idle."""
+        self._sweep = None
+        now = time.monotonic()
+        while self._idle and now - self._idle[0].idle_since >= KEEPALIVE_S:
+            self._idle.popleft().close()
+        if self._idle:
+            left = self._idle[0].idle_since + KEEPALIVE_S - now
+            self._sweep = asyncio.get_running_loop().call_later(left, self._swept)
+
+    def _gone(self, connection: Connection) -> None:
+        self._all.discard(connection)
+        with contextlib.suppress(ValueError):
+            self._idle.remove(connection)
+
+    def left(self, *, place: bool) -> None:
+        """A request has ended."""
+        self.users -= 1
+        if place and self._places is not None:
+            self._places.release()
+        if self._retired and self.users == 0:
+            self._close_all()
+
+    @property
+    def limited(self) -> bool:
+        """Whether requests hold one of a limited number of places."""
+        return self._places is not None
+
+    async def retire(self) -> None:
+        """See `Engine.retire`."""
+        self._retired = True
+        while self._idle:
+            self._idle.pop().close()
+        if self.users == 0:
+            self._close_all()
+
+    async def aclose(self) -> None:
+        """See `Engine.aclose`."""
+        self._retired = True
+        self._close_all()
+
+    def _close_all(self) -> None:
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+        for connection in tuple(self._all):
+            connection.abort()
+
+
+class WireResponse:
+    """See `UpstreamResponse`."""
+
+    def __init__(self, engine: WireEngine, answer: Answer) -> None:
+        self._engine = engine
+        self._answer = answer
+        self.status = answer.status
+        self.headers = answer.headers
+        self._decoder: Decoder | None = None
+        self._encoding = self.headers.get("content-encoding", "")
+        self._left = False
+
+    @property
+    def content_type(self) -> str:
+        """See `UpstreamResponse.content_type`."""
+        return self.headers.get("content-type", "")
+
+    async def read(self) -> bytes:
+        """See `UpstreamResponse.read`."""
+        if self._encoding:
+            self._decoder, self._encoding = decoder_of(self._encoding, self._engine.name), ""
+        decoder = self._decoder
+        while True:
+            if decoder is not None and (rest := decoder.feed(b"")):
+                return rest
+            try:
+                data = await self._answer.read()
+            except BrokenError:
+                message = f"Provider {self._engine.name!r} broke off in the middle of its answer."
+                raise UpstreamUnavailable(message) from None
+            if decoder is None or not data:
+                return data
+            if data := decoder.feed(data):
+                return data
+
+    def release(self) -> None:
+        """See `UpstreamResponse.release`."""
+        self._answer.discard()
+        if not self._answer.complete:
+            asyncio.get_running_loop().call_later(RELEASE_S, self._answer.abort)
+        self._leave()
+
+    async def aclose(self) -> None:
+        """See `UpstreamResponse.aclose`."""
+        self._answer.abort()
+        self._leave()
+
+    def _leave(self) -> None:
+        if not self._left:
+            self._left = True
+            self._engine.left(place=self._engine.limited)
+
+
+def _reason(error: OSError) -> str:
+    """Why a connection could not be made, in words that hold no address."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "its TLS certificate is not accepted"
+    if isinstance(error, ssl.SSLError):
+        return "TLS failed"
+    if isinstance(error, socket.gaierror):
+        return "no such host"
+    return "connection refused" if isinstance(error, ConnectionRefusedError) else "no connection"
