@@ -11,7 +11,6 @@ from proxy.cli.command import describe
 from proxy.cli.failure import Failure
 from proxy.cli.terminal import paint
 from proxy.routing import Match, Table
-from proxy.settings import Settings
 from proxy.settings.explain import Explanation
 from proxy.settings.explain import explain as explained
 from proxy.settings.layers import Explained
@@ -60,26 +59,19 @@ def run(args: argparse.Namespace) -> int:
         _print_learnt(args)
         return 0
     settings = configuration.read(configuration.required(args.config))
-    match = _match(settings, args.model)
+    table = Table(settings.routes)
+    match, explanation = table.match(args.model), explained(settings, args.model)
+    if match is None or explanation is None:
+        near = table.close_names(args.model)
+        hint = f"; close names: {', '.join(near)}" if near else ""
+        raise Failure(f"no route of {settings.source} serves {args.model!r}{hint}")
     if sample.wanted(args):
         _print_bodies(match, sample.told(match, sample.request_of(args)), as_json=args.json)
-        return 0
-    explanation = explained(settings, args.model)
-    if args.json and explanation:
+    elif args.json:
         _print_json(explanation.as_dict())
-    elif explanation:
+    else:
         _print(explanation)
     return 0
-
-
-def _match(settings: Settings, model: str) -> Match:
-    table = Table(settings.routes)
-    match = table.match(model)
-    if match is None:
-        near = table.close_names(model)
-        hint = f"; close names: {', '.join(near)}" if near else ""
-        raise Failure(f"no route of {settings.source} serves {model!r}{hint}")
-    return match
 
 
 def _print_json(value: Any) -> None:

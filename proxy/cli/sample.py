@@ -10,7 +10,6 @@ from proxy.cli.command import argument, positive
 from proxy.cli.failure import Failure
 from proxy.core.codec import loads_exact
 from proxy.core.errors import RequestInvalid
-from proxy.core.intent import MAX_BUDGET
 from proxy.core.request import prepare
 from proxy.routing import Match, targets
 
@@ -53,14 +52,14 @@ def wanted(args: argparse.Namespace) -> bool:
 
 def request_of(args: argparse.Namespace) -> dict[str, Any]:
     """The client's request that the options describe, in the spellings that most clients use. Raises Failure."""
-    body = {"messages": _MESSAGES} if args.body is None else _read(args.body)
-    body["model"] = args.model
+    body: dict[str, Any] = {"messages": _MESSAGES} if args.body is None else _read(args.body)
+    body = {"model": args.model, **body} | {"model": args.model}
     if args.effort is not None:
         body["reasoning_effort"] = args.effort
     if args.no_reasoning:
         body["reasoning_effort"] = "none"
     if args.budget is not None:
-        body["thinking"] = {"type": "enabled", "budget_tokens": min(args.budget, MAX_BUDGET)}
+        body["thinking"] = {"type": "enabled", "budget_tokens": args.budget}
     if args.hide:
         body["include_reasoning"] = False
     if args.stream:

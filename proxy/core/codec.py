@@ -18,9 +18,9 @@ def loads(text: bytes) -> Any:
 
 
 def loads_as_sent(text: bytes) -> tuple[Any, bool]:
-    """The same, and whether the text is JSON that every client can read, so that it may go on as it is.
+    r"""The same, and whether the text is JSON that every client can read, so that it may go on as it is.
 
-    Lone surrogates (`"\\ud83d"`, half an emoji cut by a tokenizer) are. Raw control characters in strings, `NaN`,
+    Lone surrogates (`"\ud83d"`, half an emoji cut by a tokenizer) are. Raw control characters in strings, `NaN`,
     infinities and broken UTF-8 are not: they are read as the character, as null and as U+FFFD.
     """
     try:

@@ -100,9 +100,7 @@ def without_text(chunks: list[Chunk], reader: DialectReader) -> list[Chunk]:
     return kept
 
 
-def _rest(
-    given: dict[str, Any], spoken: Spoken, reader: DialectReader, put_key: str, put_value: Any
-) -> dict[str, Any]:
+def _rest(given: dict[str, Any], spoken: Spoken, reader: DialectReader, put_key: str, put_value: Any) -> dict[str, Any]:
     """`given` without its texts, tool calls and role, with `put_key` in its place."""
     out: dict[str, Any] = {}
     for key, value in given.items():

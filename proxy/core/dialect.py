@@ -18,6 +18,7 @@ Blocks = Literal["first", "all"]
 Unclosed = Literal["reasoning", "content_if_stop"]
 StrayEnd = Literal["strip", "keep"]
 Trim = Literal["none", "inner", "both"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
 OnUnsupported = Literal["clamp", "drop", "reject"]
 Replay = Literal["auto", "drop", "passthrough", "field", "details", "tags", "content_parts"]
 Scope = Literal["all", "current_turn", "tool_calls_only"]
@@ -91,7 +92,7 @@ class Details:
 class FinishReasons:
     """How the end of an answer is told (`response.finish_reason`)."""
 
-    map: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    map: Mapping[str, FinishReason] = dataclasses.field(default_factory=dict)
     """Provider's word → OpenAI's word, looked up before the built-in table."""
     missing: Literal["error", "infer"] = "error"
     """A stream that ends with neither a reason nor `[DONE]`: an error, or a reason inferred from what was sent."""
@@ -112,7 +113,8 @@ class UsageRules:
     """Token counts (`response.usage`)."""
 
     request: Literal["auto", "always", "never"] = "auto"
-    """Whether streams ask for `stream_options.include_usage`. `auto`: unless the client refused it; `never`: not sent."""
+    """Whether streams ask for `stream_options.include_usage`. `auto`: always, but for the rendering `passthrough` only
+    where the client does; `never`: `stream_options` is not sent."""
     completion_excludes_reasoning: Literal["auto", "yes", "no"] = "auto"
     """Whether `completion_tokens` leaves the reasoning out. `auto`: decided by the sum with `total_tokens`."""
 

@@ -42,7 +42,12 @@ class Echo:
     def leads(self, source: str, text: str) -> bool:
         """Whether nobody has said more than `source`; then, and only then, `text` is entered as said by it."""
         at = self._at.get(source, 0)
-        return at == _OWN or (at == self._said and bool(self.new(source, text)))
+        if at == self._said:
+            self._said = self._at[source] = at + len(text)
+            if len(self._head) < _HEAD:
+                self._head += text[: _HEAD - len(self._head)]
+            return True
+        return at == _OWN
 
     def same(self, source: str, twin: str) -> None:
         """`source` has just said, in one delta, what `twin` did: what it says alone later goes on from there."""

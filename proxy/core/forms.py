@@ -191,6 +191,7 @@ class Drop:
 _TOKENS = ("logprobs", "reasoning_logprobs", "token_ids")
 _OPAQUE_LISTS = (_DETAILS, "thinking_blocks")
 _TEXTS = ("text", "summary", "thinking")
+_LABELS = ("type", "format", "id", "index")
 
 
 def _replaced(message: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -223,6 +224,14 @@ def _is_open_text(entry: Any) -> bool:
     return isinstance(entry, dict) and any(entry.get(key) for key in _TEXTS)
 
 
+def _without_text(entry: Any) -> Any:
+    """An entry without its text; None where nothing but a label is left. A signature stays, as it does in a stream."""
+    if not _is_open_text(entry):
+        return entry
+    left = {key: value for key, value in entry.items() if key not in _TEXTS}
+    return left if any(value for key, value in left.items() if key not in _LABELS) else None
+
+
 def _tells_reasoning(message: dict[str, Any]) -> bool:
     return bool(message.get(REASONING)) or any(
         isinstance(message.get(key), list) and any(map(_is_open_text, message[key])) for key in _OPAQUE_LISTS
@@ -233,7 +242,7 @@ def _silenced(message: dict[str, Any]) -> dict[str, Any]:
     out = {key: value for key, value in message.items() if key != REASONING}
     for key in _OPAQUE_LISTS:
         if isinstance(out.get(key), list):
-            out[key] = [entry for entry in out[key] if not _is_open_text(entry)]
+            out[key] = [left for entry in out[key] if (left := _without_text(entry)) is not None]
             if not out[key]:
                 del out[key]
     return out

@@ -54,7 +54,10 @@ _MOST_TEXT = 16 * 1024
 _MOST_TEXTS = 200
 _MOST_DEPTH = 8
 _FORBIDDEN = "Extra inputs are not permitted"
-_LOCATED = re.compile(rf"""['"]loc['"]\s*:\s*[\[(]([^:{{}}]{{1,300}}?)[\])],\s*['"]msg['"]\s*:\s*['"]{_FORBIDDEN}""")
+_LOCATED = re.compile(
+    r"""['"]loc['"]\s*:\s*[\[(]([^:{}]{1,300}?)[\])],\s*"""
+    rf"""['"](?:msg['"]\s*:\s*['"]{_FORBIDDEN}|type['"]\s*:\s*['"]extra_forbidden)"""
+)
 _LOCATION_KEY = re.compile(r"""'([^']*)'|"([^"]*)"|(\d+)""")
 _PATHS = (
     re.compile(rf"(?<![\w.\]-])([\w.\[\]-]{{1,200}}): {_FORBIDDEN}"),
@@ -187,7 +190,9 @@ def _of_message(key: str, between: list[str], sent: Mapping[str, Any]) -> Iterat
 
 def _additions(text: str, sent: Mapping[str, Any]) -> Iterator[Remedy]:
     """The remedies for fields that a text misses in messages with tool calls."""
-    calling = [message for message in _messages(sent) if message.get("tool_calls")]
+    calling = [
+        message for message in _messages(sent) if message.get("tool_calls") and message.get("role") == "assistant"
+    ]
     names = [name for pattern in _MISSED for name in pattern.findall(text) if name in _TEXTS]
     names += [_DETAILS] if _DETAILS_MISSED in text else []
     for name in names:

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from proxy.core.aggregate import Aggregator
@@ -45,8 +46,9 @@ _OF_CALLS = ("extra_content", "thought_signature")
 _COLLECTED = (*_KEPT, "content", "tool_calls")
 _UNTOLD = frozenset({"system", "developer"})  # clients put the time of day there
 _PLAIN = History(replay="drop", strip_tags=True, content_as_string=True)
-_AS_TEXT = History(replay="field", field=_REASONING, strip_tags=True)
-_AS_DETAILS = History(replay="details", strip_tags=True)
+_AS_TEXT = History(replay="field", field=_REASONING)
+_AS_DETAILS = History(replay="details")
+_FROM_TAGS = History(replay="field", field=_REASONING, strip_tags=True)
 _END: Message = {}  # behind the last message, because `strip_tags` leaves a last one alone
 
 
@@ -64,11 +66,14 @@ class Conversation:
 
     def __init__(self, caller: bytes, messages: list[Any]) -> None:
         self.messages = messages
-        self.calling = [index for index, message in enumerate(messages) if _calls(message)]
-        """Where the assistant messages with tool calls stand."""
         self._caller = caller
         self._keys: dict[int, bytes] | None = None
         self._so_far = hashlib.sha256()
+
+    @cached_property
+    def calling(self) -> list[int]:
+        """Where the assistant messages with tool calls stand."""
+        return [index for index, message in enumerate(self.messages) if _calls(message)]
 
     def keys(self) -> Mapping[int, bytes]:
         """The key of each message of `calling`, by its index. Digested once."""
@@ -139,7 +144,7 @@ def _arguments(given: Any) -> str:
         return "{}"
     text = given.strip() if isinstance(given, str) else dumps(given).decode()
     try:
-        return _canonical(json.loads(text or "{}", parse_float=_number))
+        return _canonical(_DECODER.decode(text or "{}"))
     except (ValueError, RecursionError):
         return text
 
@@ -150,9 +155,13 @@ def _number(text: str) -> float:
     return int(value) if value.is_integer() else value
 
 
+_DECODER = json.JSONDecoder(parse_float=_number)
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
 def _canonical(value: Any) -> str:
     try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"))
+        return _ENCODER.encode(value)
     except RecursionError:
         return dumps(value).decode()
 
@@ -182,32 +191,46 @@ class Collector:
     def __init__(self, keep: Keep, *, snapshots: bool, limit: int = BOUNDS.answer_bytes) -> None:
         self._keep = keep
         self._snapshots = snapshots
-        self._limit = limit
-        self._aggregator: Aggregator | None = Aggregator(snapshots=snapshots)
-        self._sizes: dict[tuple[int, str], int] = {}
+        self._left = limit
+        self._texts: dict[tuple[int, str], bytearray] = {}  # a string for every token would need ten times the room
+        self._lists: dict[tuple[int, str], int] = {}  # sizes of the last snapshots
+        self._rest: Aggregator | None = Aggregator(snapshots=snapshots)
 
     def feed(self, chunk: Chunk) -> None:
         """Takes the next canonical chunk; it is not changed."""
         for choice in chunk.data["choices"]:
             index = choice.get("index", 0)
-            delta = _picked(choice["delta"], _COLLECTED)
-            if delta and self._aggregator is not None:
-                self._measure(index, delta)
-            if delta and self._aggregator is not None:
-                self._aggregator.feed(Chunk({"choices": [{"index": index, "delta": delta}]}))
-            if choice.get("finish_reason") is not None and self._aggregator is not None:
-                for whole in self._aggregator.result()["choices"]:
-                    if whole["index"] == index:
-                        self._keep(whole["message"])
+            for key, value in choice["delta"].items():
+                if value and key in _COLLECTED and self._rest is not None:
+                    self._take((index, key), value, self._rest)
+            if choice.get("finish_reason") is not None and self._rest is not None:
+                self._keep(self._message(index, self._rest))
 
-    def _measure(self, index: int, delta: Message) -> None:
-        sizes = self._sizes
-        for key, value in delta.items():
-            before = 0 if self._snapshots and key in _LISTS else sizes.get((index, key), 0)
-            sizes[index, key] = before + len(dumps(value))
-        if sum(sizes.values()) > self._limit:
-            self._aggregator = None
-            sizes.clear()
+    def _take(self, place: tuple[int, str], value: Any, rest: Aggregator) -> None:
+        if isinstance(value, str):
+            said = value.encode("utf-8", "surrogatepass")
+            text = self._texts.get(place)
+            if text is None:
+                text = self._texts[place] = bytearray()
+            text += said
+            self._left -= len(said)
+        else:
+            index, key = place
+            rest.feed(Chunk({"choices": [{"index": index, "delta": {key: value}}]}))
+            size = len(dumps(value))
+            self._left -= size
+            if self._snapshots and key in _LISTS:
+                self._left += self._lists.get(place, 0)
+                self._lists[place] = size
+        if self._left < 0:
+            self._rest = None
+            self._texts.clear()
+
+    def _message(self, index: int, rest: Aggregator) -> Message:
+        message: Message = {"role": "assistant", "content": None}
+        message |= next((one["message"] for one in rest.result()["choices"] if one["index"] == index), {})
+        texts = {key: text.decode("utf-8", "surrogatepass") for (at, key), text in self._texts.items() if at == index}
+        return message | texts
 
 
 # --- how it goes back ---
@@ -232,7 +255,7 @@ def complete(conversation: Conversation, find: Find | None) -> Completed:
         old = conversation.messages[index]
         kept = find(conversation.keys()[index]) if find is not None else None
         if kept is None:
-            misses += not _told(old)[1]
+            misses += not (_has_reasoning(old) or _text(old, _FROM_TAGS))
             continue
         new = _put_back(old, loads_exact(kept))
         if new is not old:
@@ -242,20 +265,25 @@ def complete(conversation: Conversation, find: Find | None) -> Completed:
     return Completed(messages, hits, misses)
 
 
-def _told(message: Message) -> tuple[str, bool]:
-    """The text of the message's own reasoning, and whether it has reasoning at all, be it encrypted."""
-    text = rewrite([message, _END], _AS_TEXT, seen_field=None)[0].get(_REASONING)
-    text = text.strip() if isinstance(text, str) else ""
-    return text, bool(text or rewrite([message, _END], _AS_DETAILS, seen_field=None)[0].get(_LISTS[0]))
+def _text(message: Message, read: History) -> str:
+    """The text of the message's own reasoning; "" where it has none."""
+    text = rewrite([message, _END], read, seen_field=None)[0].get(_REASONING)
+    return text.strip() if isinstance(text, str) else ""
+
+
+def _has_reasoning(message: Message) -> bool:
+    """Whether it has reasoning of its own beside its content's text, be it encrypted."""
+    return bool(rewrite([message, _END], _AS_DETAILS, seen_field=None)[0].get(_LISTS[0]))
 
 
 def _put_back(message: Message, kept: Message) -> Message:
     """The message with what it lacks; the very message where that is nothing. Its own reasoning stays what it is."""
     reasoning, out = kept["reasoning"], message
-    text, any_told = _told(message)
-    if not any_told:
-        out = {**message, **reasoning}
-    elif text == reasoning.get(_REASONING, "").strip() and not any(message.get(key) for key in _LISTS):
+    text = reasoning.get(_REASONING, "").strip()
+    if not _has_reasoning(message):
+        # Most hosts take a think block for text of the answer, so the same words in one are as good as none.
+        out = {**message, **reasoning} if _text(message, _FROM_TAGS) in ("", text) else message
+    elif _text(message, _AS_TEXT) == text and not any(message.get(key) for key in _LISTS):
         # A client that returns the text alone has lost what signs it.
         out = {**message, **_picked(reasoning, _LISTS)}
     calls = [

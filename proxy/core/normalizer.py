@@ -81,7 +81,11 @@ class Normalizer:
         if choices.__class__ is not list or len(choices) != 1 or event.get("usage") is not None:
             return None
         choice = choices[0]
-        if choice.__class__ is not dict or not choice.keys() <= _PLAIN_CHOICE or choice.get("finish_reason") is not None:
+        if (
+            choice.__class__ is not dict
+            or not choice.keys() <= _PLAIN_CHOICE
+            or choice.get("finish_reason") is not None
+        ):
             return None
         index, delta = choice.get("index"), choice.get("delta")
         if index.__class__ is not int or delta.__class__ is not dict or index not in self._choices:
@@ -164,7 +168,12 @@ class Normalizer:
         waited = state.undecided
         delta, same = own_delta(choice, generated=state.generated)
         spoken = state.read(delta, choice.get("finish_reason"))
-        if state.undecided and spoken == Spoken() and (state.waiting or not waited) and len(state.waiting) < MAX_WAITING:
+        if (
+            state.undecided
+            and spoken == Spoken()
+            and (state.waiting or not waited)
+            and len(state.waiting) < MAX_WAITING
+        ):
             state.waiting += self._as_it_came(event, choice, delta, raw, state, same=same)
             return []
         released = self._release(state, spoken, waited)
@@ -203,11 +212,12 @@ class Normalizer:
             state.finished = reason = state.reason(word)
         same = same and (word == reason if word else word is None)
         role = delta.get("role")
-        if same and (role is None and "role" not in delta if state.role_sent else isinstance(role, str) and role):
-            if spoken.is_same_as(delta) and choice.get("index") == state.index:
-                state.role_sent = True
-                return None
-        first_role = None if state.role_sent else role if isinstance(role, str) and role else "assistant"
+        named = isinstance(role, str) and bool(role)
+        same = same and ("role" not in delta if state.role_sent else named) and choice.get("index") == state.index
+        if same and spoken.is_same_as(delta):
+            state.role_sent = True
+            return None
+        first_role = None if state.role_sent else role if named else "assistant"
         made = deltas(delta, spoken, self._reader, role=first_role)
         if not (spoken.pieces or spoken.entries or reason or says_more(choice, made[0], self._reader)):
             return []
@@ -215,10 +225,19 @@ class Normalizer:
         return choice_objects(choice, state.index, made, reason, None if reason == word else word)
 
     def _as_it_came(
-        self, event: dict[str, Any], choice: dict[str, Any], delta: dict[str, Any], raw: bytes | None, state: Choice, *, same: bool
+        self,
+        event: dict[str, Any],
+        choice: dict[str, Any],
+        delta: dict[str, Any],
+        raw: bytes | None,
+        state: Choice,
+        *,
+        same: bool,
     ) -> list[Chunk]:
         """A whole event that waits: right but for its text, of which nothing is known yet. None where it says nothing."""
-        said = self._said(state, choice, delta, Spoken(pieces=[(False, delta["content"])] if delta.get("content") else []), same=same)
+        said = self._said(
+            state, choice, delta, Spoken(pieces=[(False, delta["content"])] if delta.get("content") else []), same=same
+        )
         if said is None:
             return [Chunk(event, raw)]
         if not said and carries_more(event):

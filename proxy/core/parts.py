@@ -65,4 +65,6 @@ def _has_more(item: dict[str, Any], path: str) -> bool:
         return True
     inner = item.get(root)
     nested = inner if isinstance(inner, list) else [inner]
-    return any(value for part in nested if isinstance(part, dict) for key, value in part.items() if key not in _PLAIN_KEYS)
+    return any(
+        value for part in nested if isinstance(part, dict) for key, value in part.items() if key not in _PLAIN_KEYS
+    )

@@ -31,10 +31,13 @@ class Prepared:
     """What the target gets otherwise than asked, such as `effort=xhigh->high` or `hide dropped`; fit for a header."""
 
 
-def prepare(body: Mapping[str, Any], manner: Manner, *, model: str, seen_field: str | None = None) -> Prepared:
+def prepare(
+    body: Mapping[str, Any], manner: Manner, *, model: str, seen_field: str | None = None, verbatim: bool = False
+) -> Prepared:
     """The body for a target that speaks `manner` and whose model is `model`; the input is not changed.
 
-    `seen_field` is where this target was seen to send reasoning (see `history.rewrite`). A body without `messages`
+    `seen_field` is where this target was seen to send reasoning (see `history.rewrite`). `verbatim`: the answer will
+    pass as it is, so that it must hold no usage which the client did not ask for. A body without `messages`
     belongs to another endpoint: only its model is replaced. Raises RequestInvalid, with `param`, for wrong types,
     for contradictions, and for what cannot be expressed where `on_unsupported` is `reject`.
     """
@@ -52,7 +55,7 @@ def prepare(body: Mapping[str, Any], manner: Manner, *, model: str, seen_field: 
             notes.append(f"{key} dropped")
     # A host told by `set` in which form to send reasoning is told by `hide` in the same key to send none.
     out = _merged(_merged(out, request.set), writer.hidden)
-    _ask_usage(out, manner.response.usage, refused="stream_options" in request.strip)
+    _ask_usage(out, manner.response.usage, refused="stream_options" in request.strip, verbatim=verbatim)
     forced = _forced(request.set)
     if forced is not None:
         if intent.enabled is not None and intent.enabled != forced:
@@ -76,16 +79,20 @@ def _messages(messages: Any) -> list[Any]:
     return messages
 
 
-def _ask_usage(body: dict[str, Any], rules: UsageRules, *, refused: bool) -> None:
-    """Sets or removes `stream_options` in a body that is ours. `refused`: the target takes none."""
+def _ask_usage(body: dict[str, Any], rules: UsageRules, *, refused: bool, verbatim: bool) -> None:
+    """Sets or removes `stream_options` in a body that is ours. `refused`: the target takes none.
+
+    Usage is asked for even where the client wants none: it is counted, and taken out of the answer again.
+    """
     options = body.pop("stream_options", None)
     if options is not None and not isinstance(options, Mapping):
         raise RequestInvalid("stream_options must be an object.", param="stream_options")
     if body.get("stream") is not True or refused or rules.request == "never":
         return
-    options = options or {}
-    unwanted = rules.request == "auto" and options.get("include_usage") is False
-    body["stream_options"] = {**options, "include_usage": not unwanted}
+    if verbatim and rules.request == "auto":
+        body.update({} if options is None else {"stream_options": options})
+    else:
+        body["stream_options"] = {**(options or {}), "include_usage": True}
 
 
 def _forced(fixed: Mapping[str, Any]) -> bool | None:

@@ -1,10 +1,10 @@
 """The state machine that walks through one choice's `content` and tells reasoning from answer.
 
-    START ──► INSIDE ──► AFTER ──► WRAPPED ──► LITERAL
-      │         │ ▲        │          │
-      │         │ └─ TEXT ◄┴──────────┘    TEXT: only where blocks are recognised in mid-text
-      │         └──► CLOSING ──► AFTER     CLOSING: the flag is gone, its end delimiter may still come
-      └────────────► LITERAL
+START ──► INSIDE ──► AFTER ──► WRAPPED ──► LITERAL
+  │         │ ▲        │          │
+  │         │ └─ TEXT ◄┴──────────┘    TEXT: only where blocks are recognised in mid-text
+  │         └──► CLOSING ──► AFTER     CLOSING: the flag is gone, its end delimiter may still come
+  └────────────► LITERAL
 """
 
 from collections.abc import Callable

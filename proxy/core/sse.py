@@ -23,6 +23,11 @@ def encode(payload: bytes) -> bytes:
     return b"data: " + payload + b"\n\n"
 
 
+def separation(tail: bytes) -> bytes:
+    """What must precede a new event after these last bytes of a stream: line breaks that end an event cut off in it."""
+    return b"" if not tail or tail.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")) else b"\n\n"
+
+
 def comment(text: bytes) -> bytes:
     """A comment, which clients skip; it keeps connections open."""
     return b": " + text + b"\n\n"

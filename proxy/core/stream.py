@@ -12,10 +12,10 @@ from proxy.core import codec, sse
 from proxy.core.aggregate import Aggregator
 from proxy.core.chunk import Chunk, kind_of
 from proxy.core.context import AnswerContext
-from proxy.core.errors import ProxyError, UpstreamError, UpstreamProtocol
+from proxy.core.errors import ProxyError, UpstreamError
 from proxy.core.memory import Collector
 from proxy.core.normalizer import Normalizer
-from proxy.core.render import Rendering, Renderer, render_whole
+from proxy.core.render import Renderer, Rendering, render_whole
 from proxy.core.synthesize import chunks_of
 from proxy.core.timeline import Timeline
 from proxy.core.upstream_error import not_a_completion
@@ -248,6 +248,11 @@ class StreamPipeline(_Reader):
 
 class WholePipeline(_Reader):
     """Turns an upstream answer into one JSON body. `error` is set where the answer is an error or no completion."""
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing that may still come counts: after `[DONE]` or an error. A JSON body ends with its connection."""
+        return self._ended
 
     def __init__(self, context: AnswerContext, timeline: Timeline) -> None:
         super().__init__(context, timeline)

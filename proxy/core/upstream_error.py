@@ -17,6 +17,27 @@ from proxy.core.errors import (
 
 _MAX_MESSAGE = 2000
 
+# What an error inside a 200 means, where it says so in words. OpenAI's and Anthropic's codes and types
+# (platform.openai.com/docs/guides/error-codes, platform.claude.com/docs/en/api/errors; 2026-11-22).
+_STATUS_OF_WORD = {
+    "invalid_request_error": 400,
+    "invalid_request": 400,
+    "context_length_exceeded": 400,
+    "content_policy_violation": 400,
+    "invalid_api_key": 401,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "model_not_found": 404,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "insufficient_quota": 429,
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "server_error": 500,
+    "api_error": 500,
+    "overloaded_error": 503,
+}
+
 
 def is_error(value: Any) -> bool:
     """Whether a JSON body or event reports an error instead of an answer."""
@@ -137,6 +158,11 @@ def _status(inner: Any, outer: Any) -> int:
                 value = int(value)
             if isinstance(value, int) and 400 <= value < 600:  # noqa: PLR2004 - HTTP's error statuses
                 return value
+    for key in ("code", "type"):
+        for place in (inner, outer):
+            word = place.get(key) if isinstance(place, dict) else None
+            if isinstance(word, str) and word in _STATUS_OF_WORD:
+                return _STATUS_OF_WORD[word]
     return 502
 
 

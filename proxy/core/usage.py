@@ -99,7 +99,12 @@ def _first(counts: dict[str, Any], *keys: str) -> int | None:
     """The first of the keys that holds a count; a float such as 12.0 is one, true and "12" are none."""
     for key in keys:
         value = counts.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _TOO_MANY and value == int(value):
+        if (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and 0 <= value < _TOO_MANY
+            and value == int(value)
+        ):
             return int(value)
     return None
 

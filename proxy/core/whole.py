@@ -44,7 +44,11 @@ class WholeAnswer:
 
     def _choice(self, given: dict[str, Any], position: int) -> dict[str, Any]:
         messages = given.get("messages")
-        said = given.get("message") or given.get("delta") or (messages[-1] if isinstance(messages, list) and messages else {})
+        said = (
+            given.get("message")
+            or given.get("delta")
+            or (messages[-1] if isinstance(messages, list) and messages else {})
+        )
         said = said if isinstance(said, dict) else {}
         index = given.get("index")
         index = index if isinstance(index, int) and not isinstance(index, bool) else position

@@ -1,10 +1,12 @@
 """`POST /v1/…`: chat completions, and the relay of everything else whose JSON body names a model."""
 
+import hashlib
 import random
 import re
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -24,6 +26,7 @@ from proxy.telemetry.metrics import TargetMetrics
 from proxy.upstream.attempt import EVENT_STREAM, Candidate, Kind, Question
 from proxy.upstream.attempts import Plan
 from proxy.upstream.healing import Mending
+from proxy.upstream.memory import Recall
 from proxy.upstream.raw import RawPipeline
 from proxy.upstream.seen import Seen
 
@@ -52,6 +55,16 @@ class Completions:
             )
         finally:
             call.leave()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A judged request, as it is before any target is asked."""
+
+    body: dict[str, Any]
+    kind: Kind
+    rendering: Rendering
+    recall: Recall
 
 
 class _Call:
@@ -93,7 +106,7 @@ class _Call:
         return Plan(
             self._path,
             kind,
-            self._candidates(state, match, body, kind, rendering),
+            self._candidates(state, match, caller, body, kind, rendering),
             match.route.retry.attempts,
             state.settings.server.heartbeat_s if kind is Kind.STREAM else 0.0,
             caller.key,
@@ -103,79 +116,77 @@ class _Call:
         return self._service.metrics.target(match.route.model, provider, model)
 
     def _candidates(
-        self, state: State, match: Match, body: dict[str, Any], kind: Kind, rendering: Rendering
+        self, state: State, match: Match, caller: keys.Caller, body: dict[str, Any], kind: Kind, rendering: Rendering
     ) -> list[Candidate]:
         draw = random.random()  # noqa: S311 - spreads load
         order = ordered(targets(match), match.route.strategy, draw=draw, health=self._service.health.view())
-        return [self._candidate(state, match, resolved, body, kind, rendering) for resolved in order]
+        # What one target of a route says, the next one of it may be asked about.
+        keeps = any(one.target.manner_of(one.model).history.memory != "off" for one in order)
+        messages = [] if kind is Kind.RAW else body["messages"]
+        recall = Recall(self._service.memory, _digest(caller), messages, keeps=keeps)
+        asked = _Asked(body, kind, rendering, recall)
+        return [self._candidate(state, match, resolved, asked) for resolved in order]
 
-    def _candidate(
-        self,
-        state: State,
-        match: Match,
-        resolved: ResolvedTarget,
-        body: dict[str, Any],
-        kind: Kind,
-        rendering: Rendering,
-    ) -> Candidate:
+    def _candidate(self, state: State, match: Match, resolved: ResolvedTarget, asked: _Asked) -> Candidate:
         provider, service = resolved.target.provider, self._service
         metrics = self._metrics(match, provider.name, resolved.target.model)
         manner = resolved.target.manner_of(resolved.model)
         mending = None
-        if manner.history.self_heal and kind is not Kind.RAW:
+        if manner.history.self_heal and asked.kind is not Kind.RAW:
             mending = Mending(service.healings, provider.name, resolved.model, manner, metrics)
         return Candidate(
             provider,
             resolved.model,
             state.engines[provider.name],
             metrics,
-            _asking(resolved, body, kind, rendering, service.seen, mending),
+            _asking(resolved, asked, metrics, service.seen, mending),
             service.health.of(resolved.key),
             mending,
         )
 
 
+def _digest(caller: keys.Caller) -> bytes:
+    """Tells callers apart, also by keys that only the provider will judge; b"" for those without a key."""
+    if caller.client is not None:
+        return caller.client.key_sha256
+    return hashlib.sha256(caller.key.encode("latin-1")).digest() if caller.key is not None else b""
+
+
 def _asking(
-    resolved: ResolvedTarget,
-    body: dict[str, Any],
-    kind: Kind,
-    rendering: Rendering,
-    seen: Seen,
-    mending: Mending | None,
+    resolved: ResolvedTarget, asked: _Asked, metrics: TargetMetrics, seen: Seen, mending: Mending | None
 ) -> Callable[[], Question]:
-    if kind is Kind.RAW:
-        return lambda: _raw_question(resolved, body)
-    return lambda: _chat_question(resolved, body, kind, rendering, seen, mending)
+    if asked.kind is Kind.RAW:
+        return lambda: _raw_question(resolved, asked.body)
+    return lambda: _chat_question(resolved, asked, metrics, seen, mending)
 
 
 def _chat_question(
-    resolved: ResolvedTarget,
-    body: dict[str, Any],
-    kind: Kind,
-    rendering: Rendering,
-    seen: Seen,
-    mending: Mending | None,
+    resolved: ResolvedTarget, asked: _Asked, metrics: TargetMetrics, seen: Seen, mending: Mending | None
 ) -> Question:
     target = (resolved.target.provider.name, resolved.model)
     manner = resolved.target.manner_of(resolved.model) if mending is None else mending.manner
-    prepared = prepare(body, manner, model=resolved.model, seen_field=seen.source(*target))
+    body, whole = asked.body, asked.kind is Kind.WHOLE
+    body = {**body, "messages": asked.recall.messages(manner.history, metrics)}
+    verbatim = asked.rendering.form == "passthrough"
+    prepared = prepare(body, manner, model=resolved.model, seen_field=seen.source(*target), verbatim=verbatim)
     if mending is not None:
         mending.sent = prepared.body
     context = AnswerContext(
         dialect=manner.response,
-        rendering=rendering,
+        rendering=asked.rendering,
         model=resolved.model,
         fallback_id="chatcmpl-" + secrets.token_hex(12),
         created=int(time.time()),
         thinking=prepared.reasoning,
         include_usage=bodies.wants_usage(body),
+        keep=asked.recall.keeper(metrics),
     )
     return Question(
         dumps(prepared.body),
         prepared.notes,
-        stream=None if kind is Kind.WHOLE else lambda timeline, _: StreamPipeline(context, timeline),
-        whole=(lambda timeline: WholePipeline(context, timeline)) if kind is Kind.WHOLE else None,
-        content_type=None if rendering.form == "passthrough" else EVENT_STREAM,
+        stream=None if whole else lambda timeline, _: StreamPipeline(context, timeline),
+        whole=(lambda timeline: WholePipeline(context, timeline)) if whole else None,
+        content_type=None if verbatim else EVENT_STREAM,
         learn=lambda source: seen.learn(*target, source),
     )
 

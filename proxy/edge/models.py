@@ -76,10 +76,8 @@ class Models:
         for target in route.targets:
             given = await self._lists.of(target.provider, state.engines[target.provider.name])
             found.update(dict.fromkeys(_asked_for(route, target, given)))
-        mine = [name for name in found if _leads_to(state, name, allowed, route)]
-        return mine or [
-            name for name in _patterns(route, allowed) if "*" in name or _leads_to(state, name, allowed, route)
-        ]
+        names = found or _patterns(route, allowed)
+        return [name for name in names if "*" in name or _leads_to(state, name, allowed, route)]
 
 
 def _leads_to(state: State, name: str, allowed: Allowed, route: Route) -> bool:

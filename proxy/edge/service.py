@@ -15,6 +15,7 @@ from proxy.telemetry.metrics import Metrics
 from proxy.upstream.engine import Engine, engine_of
 from proxy.upstream.healing import Healings
 from proxy.upstream.health import Healths
+from proxy.upstream.memory import Memory
 from proxy.upstream.seen import Seen
 
 Load = Callable[[], Settings]
@@ -51,6 +52,7 @@ class Service:
         self.health = Healths()
         self.seen = Seen()
         self.healings = Healings(log)
+        self.memory = Memory(metrics, self.clock, lambda s, then: asyncio.get_running_loop().call_later(s, then))
         self.limiter = Limiter(self.clock)
         self.spread: Callable[[], None] | None = None
         """Makes the other workers reload too; None where there are none."""

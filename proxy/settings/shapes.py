@@ -57,7 +57,8 @@ def _of_type(hint: Any) -> Spec:
     if origin is tuple:
         return ListOf(_of_type(arguments[0]), length=len(arguments))
     if origin is Mapping:
-        return MapOf(Text(), Text("a word")) if arguments[1] is str else JsonObject()
+        is_words = arguments[1] is str or typing.get_origin(arguments[1]) is typing.Literal
+        return MapOf(_of_type(arguments[1]), Text("a word")) if is_words else JsonObject()
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         spec = _of_dataclass(hint)
         return _SHORT_FORMS[hint](spec) if hint in _SHORT_FORMS else spec

@@ -6,8 +6,9 @@ target, because a look-up of labels costs more than the count itself.
 
 import os
 import time
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from prometheus_client import (
     CollectorRegistry,
@@ -33,6 +34,18 @@ TINY = (50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 
 """Seconds: what the proxy itself adds."""
 TARGET = ("route", "provider", "model")
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+GaugeMode = Literal["livemostrecent", "livesum"]
+"""What several processes show together: the newest value, or the sum."""
+
+
+class MemoryResult(StrEnum):
+    """What happened to the reasoning memory; the closed set of the `result` label of `memory_total`."""
+
+    HIT = "hit"
+    MISS = "miss"
+    STORED = "stored"
+    EVICTED = "evicted"
+    EXPIRED = "expired"
 
 
 class Metrics:
@@ -68,13 +81,7 @@ class Metrics:
         self.output_tokens = count("output_tokens_total", "Output tokens, reasoning included.", tokens)
         self.cached_tokens = count("cached_input_tokens_total", "Input tokens read from a cache.", tokens)
         self.reasoning_tokens = count("reasoning_tokens_total", "Output tokens that were reasoning.", tokens)
-        self.in_flight = Gauge(
-            PREFIX + "streams_in_flight",
-            "Open streams.",
-            ("route",),
-            registry=self.registry,
-            multiprocess_mode="livesum",
-        )
+        self.in_flight = self._gauge("streams_in_flight", "Open streams.", ("route",), mode="livesum")
         self.overhead = self._histogram("overhead_seconds", "Time added by the proxy itself.", ("stage",), TINY)
         self.events = count(
             "normalizer_events_total", "Oddities met in upstream answers.", ("provider", "model", "kind")
@@ -83,6 +90,11 @@ class Metrics:
         self.healings = count(
             "self_heal_total", "Remedies learnt from refusals.", ("provider", "model", "action", "field")
         )
+        self.memory = count("memory_total", "Uses of the reasoning memory.", ("provider", "model", "result"))
+        # What leaves the memory leaves all of it, so it has no target.
+        self.forgotten = {r: self.memory.labels("", "", r) for r in (MemoryResult.EVICTED, MemoryResult.EXPIRED)}
+        self.memory_entries = self._gauge("memory_entries", "Messages in the reasoning memory.", mode="livesum")
+        self.memory_bytes = self._gauge("memory_bytes", "Bytes of the reasoning memory.", mode="livesum")
         self.disconnects = count("client_disconnects_total", "Clients that left early.", ("route", "phase"))
         self.limited = count("rate_limited_total", "Requests refused by our own limits.", ("route", "limit"))
         self.overheads = {stage: self.overhead.labels(stage) for stage in Stage}
@@ -93,8 +105,8 @@ class Metrics:
     def _histogram(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...] = LONG) -> Histogram:
         return Histogram(PREFIX + name, text, labels, registry=self.registry, buckets=buckets)
 
-    def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
-        return Gauge(PREFIX + name, text, labels, registry=self.registry, multiprocess_mode="livemostrecent")
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...] = (), mode: GaugeMode = "livemostrecent") -> Gauge:
+        return Gauge(PREFIX + name, text, labels, registry=self.registry, multiprocess_mode=mode)
 
     def target(self, route: str, provider: str, model: str) -> "TargetMetrics":
         """The bound metrics of a configured target; `model` is the target's text in the configuration."""
@@ -113,6 +125,15 @@ class Metrics:
         self._reload_ok.set(1 if ok else 0)
         if ok:
             self._reload_at.set(time.time())
+
+    def remembers(self, entries: int, size: int) -> None:
+        """The reasoning memory holds so many messages, in so many bytes."""
+        self.memory_entries.set(entries)
+        self.memory_bytes.set(size)
+
+    def forgot(self, result: MemoryResult) -> None:
+        """A message left the reasoning memory, evicted or expired."""
+        self.forgotten[result].inc()
 
     def ended(self, exchange: Exchange) -> None:
         """Counts a request that has ended; called once, where requests end."""
@@ -174,6 +195,11 @@ class TargetMetrics:
     def healed(self, action: str, field: str) -> None:
         """A refused request to this target was mended; both words are of closed sets (`core/healing.py`)."""
         self._metrics.healings.labels(self.provider, self.model, action, field).inc()
+
+    def remembered(self, result: MemoryResult, count: int) -> None:
+        """So many messages of a request to this target were put back, missing, or stored."""
+        if count:
+            self._metrics.memory.labels(self.provider, self.model, result).inc(count)
 
     def ended(self, exchange: Exchange) -> None:
         """A request ended with this target."""

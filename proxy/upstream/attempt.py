@@ -17,8 +17,8 @@ from proxy.settings.model import Provider
 from proxy.telemetry.exchange import AttemptOutcome, Exchange
 from proxy.telemetry.metrics import TargetMetrics
 from proxy.upstream import authority
-from proxy.upstream.engine import Engine, UpstreamResponse
 from proxy.upstream.deadline import Deadline, Wait
+from proxy.upstream.engine import Engine, UpstreamResponse
 from proxy.upstream.healing import Mending
 from proxy.upstream.health import TargetHealth
 
@@ -54,6 +54,10 @@ class Collector(Protocol):
 
     error: ProxyError | None
     source: str | None
+
+    @property
+    def done(self) -> bool:
+        """Nothing that may still come counts."""
 
     def feed(self, data: bytes, now: float) -> bytes: ...
     def close(self, now: float, error: ProxyError | None = None) -> bytes: ...
@@ -141,6 +145,7 @@ class Attempt:
         self._pipeline: Pipeline | None = None
         self._response: UpstreamResponse | None = None
         self._content_type = EVENT_STREAM
+        self._censor: authority.Censor | None = None
         self._complete = False
         self._outcome = AttemptOutcome.CANCELLED
         self.said: object = None
@@ -189,6 +194,8 @@ class Attempt:
                 return body
             if question.stream is not None:
                 self._content_type = question.content_type or response.content_type
+                if question.content_type is None:
+                    self._censor = authority.Censor(self._hidden)
                 self._pipeline = pipeline = question.stream(self._timeline, response)
                 await self._pass_on(response, pipeline)
                 question.learn(pipeline.source)
@@ -282,18 +289,20 @@ class Attempt:
             self._candidate.mending.taken()
 
     def _emit(self, out: bytes, pipeline: Pipeline) -> None:
+        if self._censor is not None:
+            out = self._censor.feed(out) + (self._censor.close() if pipeline.done else b"")
         if pipeline.error is not None:
             authority.cut_out(pipeline.error, self._hidden)
             out = authority.cut_out_bytes(out, self._hidden)
             if not pipeline.begun:
-                self._outcome = AttemptOutcome.ERROR_IN_STREAM
+                self._outcome = _outcome_of_error(pipeline.error)
                 raise pipeline.error
         if out:
             (self._sink.write if pipeline.begun else self._sink.hold)(out)
 
     def _concluded(self, response: UpstreamResponse, pipeline: Pipeline) -> None:
         if pipeline.error is not None:
-            self._outcome = AttemptOutcome.ERROR_IN_STREAM
+            self._outcome = _outcome_of_error(pipeline.error)
             self._exchange.failed(pipeline.error)
             return
         self._outcome = AttemptOutcome.OK
@@ -311,13 +320,15 @@ class Attempt:
             self.deadline.until(None)
             collector.feed(data, now)
             exchange.core_s += clock() - now
+            if collector.done:
+                break
             self.deadline.read(now)
         self._complete = True
         now = exchange.content_read = clock()
         body = collector.close(now)
         exchange.core_s += clock() - now
         if collector.error is not None:
-            self._outcome = AttemptOutcome.ERROR_IN_STREAM
+            self._outcome = _outcome_of_error(collector.error)
             raise collector.error
         self._outcome = AttemptOutcome.OK
         self._taken()
@@ -331,6 +342,8 @@ class Attempt:
         out = pipeline.close(self._clock(), error)
         if not out:
             raise error
+        if self._censor is not None:
+            out = self._censor.close() + out
         self._exchange.failed(error)
         self._sink.write(authority.cut_out_bytes(out, self._hidden))
         return b""
@@ -349,6 +362,12 @@ def _outcome_of(status: int) -> AttemptOutcome:
     if status == 429:  # noqa: PLR2004 - HTTP's own number
         return AttemptOutcome.HTTP_429
     return AttemptOutcome.HTTP_4XX if status < 500 else AttemptOutcome.HTTP_5XX  # noqa: PLR2004
+
+
+def _outcome_of_error(error: ProxyError) -> AttemptOutcome:
+    """Of an answer that is no answer: something else than a completion, or an error inside a 200."""
+    protocol = isinstance(error, UpstreamProtocol)
+    return AttemptOutcome.PROTOCOL_ERROR if protocol else AttemptOutcome.ERROR_IN_STREAM
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -55,6 +55,36 @@ def cut_out(error: ProxyError, hidden: Iterable[str]) -> None:
                 error.upstream_code = error.upstream_code.replace(value, "***")
 
 
+class Censor:
+    """Cuts hidden values out of bytes that pass as they are, also where one is cut across two reads.
+
+    Held back is only what may still become such a value: fewer bytes than the longest of them.
+    """
+
+    def __init__(self, hidden: Iterable[str]) -> None:
+        self._hidden = [value.encode() for value in hidden]
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """What may leave of `data` and of what was held."""
+        data = self._held + data
+        for value in self._hidden:
+            data = data.replace(value, b"***")
+        held = max((_beginning(data, value) for value in self._hidden), default=0)
+        self._held = data[len(data) - held :]
+        return data[: len(data) - held]
+
+    def close(self) -> bytes:
+        """What is still held."""
+        held, self._held = self._held, b""
+        return held
+
+
+def _beginning(data: bytes, value: bytes) -> int:
+    """How many bytes at the end of `data` are the beginning of `value`."""
+    return next((size for size in range(min(len(value) - 1, len(data)), 0, -1) if data.endswith(value[:size])), 0)
+
+
 def cut_out_bytes(data: bytes, hidden: Iterable[str]) -> bytes:
     """The same for an error that is already on its way as JSON text."""
     for value in hidden:

@@ -14,7 +14,7 @@ import httptools
 HIGH_WATER = 256 * 1024
 """Body bytes waiting for the reader, above which the socket is not read. Precedent: aiohttp waits at 128 KiB."""
 MAX_HEAD_BYTES = 64 * 1024
-"""Of all the header lines of one answer; twice what nginx takes by default."""
+"""Of the head of one answer, and of its trailers; twice what nginx takes by default."""
 
 
 class BrokenError(Exception):
@@ -31,9 +31,11 @@ class Answer:
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
         self._reader: asyncio.Future[None] | None = None
+        self._ended: Callable[[], None] | None = None
         self._body: list[bytes] = []
         self._waiting = 0
-        self._discarding = False
+        self.head: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when the head has arrived, or can no longer come."""
         self.status = 0
         self.headers: dict[str, str] = {}
         """Lower-case names; the values of a repeated one are joined by commas."""
@@ -59,10 +61,11 @@ class Answer:
         self._empty()
         return data
 
-    def discard(self) -> None:
-        """The rest is of no interest; its end frees the connection."""
-        self._discarding = True
+    def discard(self, ended: Callable[[], None]) -> None:
+        """The rest is of no interest; its end frees the connection. `ended` is called once no more will come."""
+        self._ended = ended
         self._empty()
+        self.wake()
 
     def abort(self) -> None:
         """The rest is not wanted: closes the connection, unless it is free already."""
@@ -71,7 +74,7 @@ class Answer:
 
     def add(self, data: bytes) -> bool:
         """A piece of the body; returns whether more than enough is waiting."""
-        if self._discarding:
+        if self._ended is not None:
             return False
         self._body.append(data)
         self._waiting += len(data)
@@ -79,9 +82,11 @@ class Answer:
         return self._waiting > HIGH_WATER
 
     def wake(self) -> None:
-        """Something has happened that `read` may be waiting for."""
+        """Something has happened that `read` or `discard` may be waiting for."""
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
+        if self._ended is not None and (self.complete or self.error is not None):
+            self._ended()
 
     def _empty(self) -> None:
         self._body.clear()
@@ -99,8 +104,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser: Any = None
         self._answer: Answer | None = None
-        self._head: asyncio.Future[None] | None = None
-        self._head_bytes = 0
+        self._bare_bytes = 0  # since the last piece of a body
         self._framed = False  # the head of the final answer is complete
         self._surplus = False  # bytes came after the answer
         self._reusable = False
@@ -109,18 +113,19 @@ class Connection(asyncio.Protocol):
 
     async def ask(self, request: bytes) -> Answer:
         """Sends a whole request and waits for the head of its answer. Raises BrokenError."""
+        # The future of the head is the answer's own: the next exchange may begin before this task has seen its result.
         self._answer = answer = Answer(self)
         self._parser = httptools.HttpResponseParser(self)
-        self._head_bytes = 0
+        self._bare_bytes = 0
         self._framed = self._surplus = self._reusable = False
-        if self.closed or self._transport is None:
+        if self._transport is None or self._transport.is_closing():
             raise BrokenError("closed")
-        self._head = asyncio.get_running_loop().create_future()
         try:
             self._transport.write(request)
-            await self._head
-        finally:
-            self._head = None
+            await answer.head
+        except BaseException:
+            answer.abort()
+            raise
         return answer
 
     @property
@@ -130,7 +135,7 @@ class Connection(asyncio.Protocol):
 
     def resume(self) -> None:
         """The reader has caught up."""
-        if self._transport is not None and not self.closed:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def abort(self) -> None:
@@ -140,7 +145,11 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Closes in good order."""
-        if self._transport is not None:
+        if self._transport is None:
+            return
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()  # the peer may never take the rest of the request, and closing would wait for it
+        else:
             self._transport.close()
 
     # What the event loop calls.
@@ -154,17 +163,14 @@ class Connection(asyncio.Protocol):
             self.abort()  # bytes that no request asked for
             return
         answer.begun = True
-        if not self._framed:
-            self._head_bytes += len(data)
         try:
-            self._parser.feed_data(data)
+            self._feed(data)
         except (httptools.HttpParserUpgrade, httptools.HttpParserError):
             self._fail(BrokenError("protocol"))
             return
         if answer.complete:
             self._end()
-        elif not self._framed and self._head_bytes > MAX_HEAD_BYTES:
-            self._fail(BrokenError("protocol"))
+            answer.wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
@@ -177,6 +183,16 @@ class Connection(asyncio.Protocol):
                 self._fail(BrokenError("closed"))
         self._on_gone(self)
 
+    def _feed(self, data: bytes) -> None:
+        room = MAX_HEAD_BYTES - self._bare_bytes
+        if not self._framed and len(data) > room:
+            self._feed(data[:room])
+            data = data[room:]
+        self._bare_bytes += len(data)
+        self._parser.feed_data(data)
+        if self._bare_bytes >= MAX_HEAD_BYTES and self._answer is not None and not self._answer.complete:
+            raise httptools.HttpParserError("head or trailers too long")
+
     # What the parser calls.
 
     def on_message_begin(self) -> None:
@@ -185,7 +201,7 @@ class Connection(asyncio.Protocol):
             self._answer.headers = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._answer is not None and not self._surplus:
+        if self._answer is not None and not self._framed:  # not a trailer
             headers, key, text = self._answer.headers, name.decode("latin-1").lower(), value.decode("latin-1")
             headers[key] = f"{headers[key]}, {text}" if key in headers else text
 
@@ -195,10 +211,11 @@ class Connection(asyncio.Protocol):
         self._answer.status = self._parser.get_status_code()
         if self._answer.status >= 200:  # noqa: PLR2004 - below are interim answers (RFC 9110, section 15.2)
             self._framed = True
-            if self._head is not None and not self._head.done():
-                self._head.set_result(None)
+            if not self._answer.head.done():
+                self._answer.head.set_result(None)
 
     def on_body(self, data: bytes) -> None:
+        self._bare_bytes = 0
         if self._answer is not None and not self._surplus and self._answer.add(data) and self._transport is not None:
             self._transport.pause_reading()
 
@@ -206,14 +223,16 @@ class Connection(asyncio.Protocol):
         if self._answer is not None and self._framed and not self._surplus:  # not the end of an interim answer
             self._answer.complete = True
             self._reusable = self._parser.should_keep_alive()
-            self._answer.wake()
 
     def _end(self) -> None:
         """The answer is complete. Bytes behind it could be taken for the next one, so they cost the connection."""
         self._answer = None
-        if self._reusable and not self._surplus and not self.closed:
-            if self._transport is not None:
-                self._transport.resume_reading()
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        # A host may answer before it has read the whole request: what is unsent then stands before the next one.
+        if self._reusable and not self._surplus and not transport.get_write_buffer_size():
+            transport.resume_reading()
             self._on_idle(self)
         else:
             self.close()
@@ -222,11 +241,10 @@ class Connection(asyncio.Protocol):
         answer = self._answer
         if answer is not None and answer.error is None:
             answer.error = error
+            if not answer.head.done():
+                answer.head.set_exception(error)
             answer.wake()
-        if self._head is not None and not self._head.done():
-            self._head.set_exception(error)
-        if not self.closed:
-            self.abort()
+        self.abort()
 
 
 def _until_close(headers: dict[str, str]) -> bool:

@@ -25,25 +25,23 @@ class Memory:
     `clock` gives monotonic seconds.
     """
 
-    def __init__(
-        self, metrics: Metrics, clock: Callable[[], float], later: Later, *, bounds: Bounds = BOUNDS
-    ) -> None:
+    def __init__(self, metrics: Metrics, clock: Callable[[], float], later: Later, *, bounds: Bounds = BOUNDS) -> None:
         self._metrics = metrics
         self._clock = clock
         self._later = later
         self._bounds = bounds
         self._entries: OrderedDict[bytes, bytes] = OrderedDict()  # used longest ago first
         self._stored: OrderedDict[bytes, float] = OrderedDict()  # the oldest first
-        self._bytes = 0
+        self._size = 0
         self._waiting = False
 
     def __len__(self) -> int:
         return len(self._entries)
 
     @property
-    def bytes(self) -> int:
-        """What all entries need, with `ENTRY_BYTES` for each."""
-        return self._bytes
+    def size(self) -> int:
+        """Bytes that all entries need, with `ENTRY_BYTES` for each."""
+        return self._size
 
     def get(self, key: bytes) -> bytes | None:
         """What is kept under this key; it has been used then."""
@@ -62,16 +60,16 @@ class Memory:
             self._drop(key)
         self._entries[key] = kept
         self._stored[key] = self._clock()
-        self._bytes += len(kept) + ENTRY_BYTES
-        while len(self._entries) > self._bounds.entries or self._bytes > self._bounds.bytes:
+        self._size += len(kept) + ENTRY_BYTES
+        while len(self._entries) > self._bounds.entries or self._size > self._bounds.bytes:
             self._drop(next(iter(self._entries)))
             self._metrics.forgot(MemoryResult.EVICTED)
-        self._metrics.remembers(len(self._entries), self._bytes)
+        self._metrics.remembers(len(self._entries), self._size)
         self._wait()
         return True
 
     def _drop(self, key: bytes) -> None:
-        self._bytes -= len(self._entries.pop(key)) + ENTRY_BYTES
+        self._size -= len(self._entries.pop(key)) + ENTRY_BYTES
         del self._stored[key]
 
     def _expire(self) -> None:
@@ -82,7 +80,7 @@ class Memory:
             self._metrics.forgot(MemoryResult.EXPIRED)
             expired = True
         if expired:
-            self._metrics.remembers(len(self._entries), self._bytes)
+            self._metrics.remembers(len(self._entries), self._size)
 
     def _wait(self) -> None:
         """Sees to it that the oldest entry leaves in time, also where nobody asks any more."""

@@ -1,5 +1,6 @@
 """Answers of endpoints that are not ours to understand: bytes as they come, with the interface of a pipeline."""
 
+from proxy.core import sse
 from proxy.core.codec import dumps
 from proxy.core.errors import ProxyError
 from proxy.core.timeline import Timeline
@@ -15,6 +16,7 @@ class RawPipeline:
         self.source: str | None = None
         self._timeline = timeline
         self._event_stream = event_stream
+        self._tail = b""  # the last bytes, which tell whether an event is open
 
     def feed(self, data: bytes, now: float) -> bytes:
         """The same bytes."""
@@ -22,6 +24,7 @@ class RawPipeline:
             self.begun = True
             self._timeline.first_chunk = now
         self._timeline.last_content = now
+        self._tail = (self._tail + data)[-4:]
         return data
 
     def close(self, now: float, error: ProxyError | None = None) -> bytes:
@@ -29,7 +32,9 @@ class RawPipeline:
         del now
         self.done = True
         self.error = error
-        return error_event(error) if error is not None and self._event_stream and self.begun else b""
+        if error is None or not self._event_stream or not self.begun:
+            return b""
+        return sse.separation(self._tail) + error_event(error)
 
 
 def error_event(error: ProxyError) -> bytes:

@@ -5,6 +5,7 @@ Against the library's engine in `client.py` it saves most of a request's CPU tim
 
 import asyncio
 import contextlib
+import errno
 import socket
 import ssl
 import time
@@ -31,11 +32,11 @@ class WireEngine:
         self.name = provider.name
         url = urlsplit(provider.base_url)
         secure = url.scheme == "https"
-        self._host = url.hostname or ""
+        self._host = _ascii(url.hostname or "")
         self._port = url.port or (443 if secure else 80)
         self._tls: ssl.SSLContext | None = tls_of(provider) if secure else None
         self._path = quote(url.path, safe="/%:@!$&'()*+,;=~-._")
-        self._query = "&".join(filter(None, (url.query, urlencode(provider.query))))
+        self._query = urlencode(provider.query, quote_via=quote)
         self._connect_s = provider.timeouts.connect_s
         host = f"[{self._host}]" if ":" in self._host else self._host
         default = self._port == (443 if secure else 80)
@@ -44,7 +45,7 @@ class WireEngine:
         self._all: set[Connection] = set()
         self._places = asyncio.Semaphore(provider.max_connections) if provider.max_connections else None
         self._sweep: asyncio.TimerHandle | None = None
-        self._retired = False
+        self._retired = self._closed = False
         self.users = 0
 
     async def open(
@@ -68,22 +69,15 @@ class WireEngine:
         connection = self._kept()
         if connection is not None:
             try:
-                return await self._ask(connection, request)
+                return await connection.ask(request)
             except BrokenError as error:
                 if error.kind != "closed" or connection.answering:
                     raise self._error(error) from None
                 # The host closed a kept connection just as we used it (RFC 9112, section 9.3.1): nobody read the request.
         try:
-            return await self._ask(await self._connect(), request)
+            return await (await self._connect()).ask(request)
         except BrokenError as error:
             raise self._error(error) from None
-
-    async def _ask(self, connection: Connection, request: bytes) -> Answer:
-        try:
-            return await connection.ask(request)
-        except BaseException:
-            connection.abort()
-            raise
 
     def _kept(self) -> Connection | None:
         """The connection that was used last; the others may then grow old and leave."""
@@ -96,8 +90,10 @@ class WireEngine:
 
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
+        if self._closed:
+            raise self._closed_error()
         try:
-            async with asyncio.timeout(self._connect_s or None):
+            async with asyncio.timeout(self._connect_s or None) as limit:
                 _, connection = await loop.create_connection(
                     lambda: Connection(self._is_idle, self._gone),
                     self._host,
@@ -105,12 +101,15 @@ class WireEngine:
                     ssl=self._tls,
                     server_hostname=self._host if self._tls else None,
                 )
-        except TimeoutError:
-            seconds = f"{self._connect_s:g} s (timeouts.connect)"
-            raise UpstreamTimeout(f"No connection to provider {self.name!r} within {seconds}.") from None
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            if limit.expired():
+                seconds = f"{self._connect_s:g} s (timeouts.connect)"
+                raise UpstreamTimeout(f"No connection to provider {self.name!r} within {seconds}.") from None
             message = f"Provider {self.name!r} cannot be reached at {self._host}: {_reason(error)}."
             raise UpstreamUnavailable(message) from None
+        if self._closed:
+            connection.abort()
+            raise self._closed_error()
         self._all.add(connection)
         return connection
 
@@ -118,13 +117,17 @@ class WireEngine:
         where = f"{self._path}{path}"
         if self._query:
             where += f"{'&' if '?' in path else '?'}{self._query}"
-        lines = [f"{method} {where} HTTP/1.1\r\n{self._host_line}"]
+        lines = [f"{method} {where} HTTP/1.1\r\n", "" if "host" in headers else self._host_line]
         for name, value in headers.items():
             if "\r" in value or "\n" in value or "\0" in value:
                 raise UpstreamUnavailable(f"The value of header {name!r} for provider {self.name!r} holds a line break.")
             lines.append(f"{name}: {value}\r\n")
-        lines.append(f"content-length: {len(body)}\r\n\r\n")
+        # A request without content does not say so, unless its method has a meaning for it (RFC 9110, section 8.6).
+        lines.append(f"content-length: {len(body)}\r\n\r\n" if body or method == "POST" else "\r\n")
         return "".join(lines).encode() + body
+
+    def _closed_error(self) -> UpstreamUnavailable:
+        return UpstreamUnavailable(f"The connections to provider {self.name!r} are closed.")
 
     def _error(self, error: BrokenError) -> UpstreamUnavailable | UpstreamProtocol:
         if error.kind == "protocol":
@@ -178,7 +181,7 @@ class WireEngine:
 
     async def aclose(self) -> None:
         """See `Engine.aclose`."""
-        self._retired = True
+        self._retired = self._closed = True
         self._close_all()
 
     def _close_all(self) -> None:
@@ -200,6 +203,7 @@ class WireResponse:
         self._decoder: Decoder | None = None
         self._encoding = self.headers.get("content-encoding", "")
         self._left = False
+        self._limit: asyncio.TimerHandle | None = None
 
     @property
     def content_type(self) -> str:
@@ -226,10 +230,11 @@ class WireResponse:
 
     def release(self) -> None:
         """See `UpstreamResponse.release`."""
-        self._answer.discard()
-        if not self._answer.complete:
-            asyncio.get_running_loop().call_later(RELEASE_S, self._answer.abort)
-        self._leave()
+        if self._left or self._limit is not None:
+            return
+        # Until its end the answer keeps its place: otherwise the next request would need one connection too many.
+        self._limit = asyncio.get_running_loop().call_later(RELEASE_S, self._answer.abort)
+        self._answer.discard(self._leave)
 
     async def aclose(self) -> None:
         """See `UpstreamResponse.aclose`."""
@@ -237,17 +242,25 @@ class WireResponse:
         self._leave()
 
     def _leave(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
         if not self._left:
             self._left = True
             self._engine.left(place=self._engine.limited)
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: OSError | UnicodeError) -> str:
     """Why a connection could not be made, in words that hold no address."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return "its TLS certificate is not accepted"
     if isinstance(error, ssl.SSLError):
         return "TLS failed"
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, socket.gaierror | UnicodeError):
         return "no such host"
-    return "connection refused" if isinstance(error, ConnectionRefusedError) else "no connection"
+    # The errors of several addresses come as one, with their texts joined.
+    return "connection refused" if f"[Errno {errno.ECONNREFUSED}]" in str(error) else "no connection"
+
+
+def _ascii(host: str) -> str:
+    """A host's name as it goes into DNS, TLS and the head."""
+    return host if host.isascii() else host.encode("idna").decode("ascii")

@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from typing import Self, cast
 
 import httptools
@@ -11,7 +12,7 @@ import orjson
 
 from tests.bench.answers import MARK, Answer, WrongAnswerError, answer
 
-PATIENCE_S = 60.0
+PATIENCE_S = 20.0
 """An answer that takes longer fails the run."""
 
 
@@ -45,9 +46,13 @@ class Connection(asyncio.Protocol):
         """When the first text of the last answer arrived; seconds of `time.perf_counter`."""
 
     @classmethod
-    async def to(cls, port: int) -> Self:
-        _, protocol = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
-        return protocol
+    @asynccontextmanager
+    async def to(cls, port: int) -> AsyncIterator[Self]:
+        transport, protocol = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
+        try:
+            yield protocol
+        finally:
+            transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -56,8 +61,15 @@ class Connection(asyncio.Protocol):
         if hasattr(self, "_answered") and not self._answered.done():
             self._answered.set_exception(WrongAnswerError(f"the connection broke: {error}"))
 
-    def ask(self, request: bytes) -> asyncio.Future[bytes]:
-        """Sends a request; gives the body of its answer."""
+    async def answer(self, request: bytes, patience_s: float) -> bytes:
+        """Sends a request; gives the body of its answer. Raises WrongAnswerError where it does not come."""
+        try:
+            return await asyncio.wait_for(self._ask(request), patience_s)
+        except TimeoutError:
+            got = b"".join(self._body)
+            raise WrongAnswerError(f"no complete answer within {patience_s:.0f} s, but {got[-300:]!r}") from None
+
+    def _ask(self, request: bytes) -> asyncio.Future[bytes]:
         self._answered = asyncio.get_running_loop().create_future()
         self._parser = httptools.HttpResponseParser(self)
         self._body = []
@@ -81,9 +93,6 @@ class Connection(asyncio.Protocol):
             self._answered.set_exception(WrongAnswerError(f"status {status}: {body[:300]!r}"))
         else:
             self._answered.set_result(body)
-
-    def close(self) -> None:
-        self._transport.close()
 
 
 class Load:
@@ -109,10 +118,9 @@ class Load:
         until = time.perf_counter() + seconds
 
         async def one() -> None:
-            connection = await Connection.to(self._port)
-            while time.perf_counter() < until:
-                self._check(await asyncio.wait_for(connection.ask(self._request), PATIENCE_S))
-            connection.close()
+            async with Connection.to(self._port) as connection:
+                while time.perf_counter() < until:
+                    self._check(await connection.answer(self._request, PATIENCE_S))
 
         await _together(one() for _ in range(connections))
 
@@ -122,22 +130,20 @@ class Load:
         lasting = interval_s * len(self._expected.pieces)
 
         async def one(number: int) -> None:
-            connection = await Connection.to(self._port)
-            await asyncio.sleep(started + 0.1 + number * interval_s / streams - time.perf_counter())
-            self._check(await asyncio.wait_for(connection.ask(self._request), lasting + PATIENCE_S))
-            connection.close()
+            async with Connection.to(self._port) as connection:
+                await asyncio.sleep(started + 0.1 + number * interval_s / streams - time.perf_counter())
+                self._check(await connection.answer(self._request, lasting + PATIENCE_S))
 
         await _together(one(number) for number in range(streams))
 
     async def first_texts(self, count: int) -> list[float]:
         """Seconds from a request to its first text, of so many requests, one after another."""
-        connection = await Connection.to(self._port)
         times = []
-        for _ in range(count):
-            asked = time.perf_counter()
-            self._check(await asyncio.wait_for(connection.ask(self._request), PATIENCE_S))
-            times.append(connection.first_text - asked)
-        connection.close()
+        async with Connection.to(self._port) as connection:
+            for _ in range(count):
+                asked = time.perf_counter()
+                self._check(await connection.answer(self._request, PATIENCE_S))
+                times.append(connection.first_text - asked)
         return times
 
 

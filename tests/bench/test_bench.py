@@ -30,8 +30,11 @@ def direct(model: str, *, parts_tags: bool) -> int:
         upstream = Upstream()
         await upstream.start()
         load = Load(urlsplit(upstream.url).port or 0, model, parts_tags=parts_tags)
-        await load.staggered(3, 0.001)
-        await upstream.stop()
+        try:
+            await load.staggered(3, 0.001)
+        finally:
+            await upstream.stop()
+            await asyncio.sleep(0)  # the clients' sockets close one turn later
         assert upstream.events == 3 * answer(model).events
         return load.answers
 

@@ -16,6 +16,7 @@ class Upstream:
     def __init__(self) -> None:
         self.events = 0
         self.url = ""
+        self.open: set[asyncio.Transport] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -27,6 +28,10 @@ class Upstream:
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
+        for transport in tuple(self.open):
+            transport.abort()
+        while self.open:
+            await asyncio.sleep(0)
 
 
 class _Connection(asyncio.Protocol):
@@ -39,8 +44,10 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._upstream.open.add(self._transport)
 
     def connection_lost(self, _: Exception | None) -> None:
+        self._upstream.open.discard(self._transport)
         if self._timer is not None:
             self._timer.cancel()
 

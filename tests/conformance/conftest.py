@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.course import Course, Effort, course
-from tests.conformance.material import cases
+from tests.conformance.material import Case, cases
 from tests.conformance.tally import Tally
 
 TALLY = pytest.StashKey[Tally]()
@@ -24,10 +24,17 @@ def tally(pytestconfig: pytest.Config) -> Tally:
 
 
 @pytest.fixture(scope="session")
-def running_course(tally: Tally) -> Iterator[Course]:
+def running_course(request: pytest.FixtureRequest, tally: Tally) -> Iterator[Course]:
+    """Every case that is to be tested is on its way once this is there."""
     print(f"conformance: random cuts with REASONING_PROXY_CONFORMANCE_SEED={tally.effort.seed}")
     with course(cases(), tally.effort) as built:
+        built.start(case for item in request.session.items if (case := _case_of(item)) is not None)
         yield built
+
+
+def _case_of(item: pytest.Item) -> Case | None:
+    case = item.callspec.params.get("case") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None
+    return case if isinstance(case, Case) else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import random
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +17,14 @@ from tests.conformance.material import DETECTION, Case
 from tests.support import cuts
 from tests.support.canonical_check import DELIMITERS, Heard, Voice, check
 from tests.support.proxying import Proxy, proxying
-from tests.support.upstream import Reply, Upstream, event_loop
+from tests.support.upstream import Framing, Reply, Upstream, event_loop
 
 CUTS = ("whole", "event", "byte", "recorded", "random")
-CASE_S = 120.0
-_AT_ONCE = 8
+PATIENCE_S = 240.0
+"""For one case, all others running beside it."""
+PACE_S = 0.001
+"""Between two pieces; the shortest pause that the event loop knows. A read of the proxy takes a tenth of it."""
+_AT_ONCE = 16
 _DONE = b"data: [DONE]\n\n"
 
 
@@ -28,7 +32,7 @@ _DONE = b"data: [DONE]\n\n"
 class Effort:
     """How much is tried. `byte_limit`: larger bodies are not sent byte by byte; `randoms`: random cuts of each body."""
 
-    byte_limit: int = 1_500
+    byte_limit: int = 700
     randoms: int = 1
     seed: str = ""
     full: bool = False
@@ -70,7 +74,7 @@ class Result:
 
 @dataclass
 class Course:
-    """`run` takes a case over it."""
+    """`start` sends cases on their way, side by side; `result` waits for one."""
 
     proxy: Proxy
     client: httpx2.AsyncClient
@@ -80,16 +84,21 @@ class Course:
     """Provider's `response` block, as JSON → its name."""
     replies: dict[str, Reply]
     """What the upstream answers, by the model that is asked for."""
+    _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+    _results: dict[str, "Future[Result]"] = field(default_factory=dict)
     _count: int = 0
 
-    def run(self, case: Case) -> Result:
-        return asyncio.run_coroutine_threadsafe(self._run(case), self.loop).result(CASE_S)
+    def start(self, cases: Iterable[Case]) -> None:
+        for case in cases:
+            self._results[case.id] = asyncio.run_coroutine_threadsafe(self._run(case), self.loop)
+
+    def result(self, case: Case) -> Result:
+        return self._results[case.id].result(PATIENCE_S)
 
     async def _run(self, case: Case) -> Result:
         result = Result(case)
-        places = asyncio.Semaphore(_AT_ONCE)
         runs = list(runs_of(case, self.effort))
-        heards = await asyncio.gather(*(self._ask(case, run, places) for run in runs))
+        heards = await asyncio.gather(*(self._ask(case, run) for run in runs))
         prints: dict[str, str] = {}
         for run, heard in zip(runs, heards, strict=True):
             verdict = judge(case, heard, stream=run.stream, usage_asked=run.usage_asked, strip=run.strip)
@@ -104,7 +113,7 @@ class Course:
             result.faults.setdefault(run.cut, []).extend(f"[{run}] {fault}" for fault in faults)
         return result
 
-    async def _ask(self, case: Case, run: Run, places: asyncio.Semaphore) -> Heard:
+    async def _ask(self, case: Case, run: Run) -> Heard:
         self._count += 1
         token = f"case-{self._count}"
         self.replies[token] = run.reply
@@ -115,7 +124,7 @@ class Course:
         }
         if run.stream and run.usage_asked:
             body["stream_options"] = {"include_usage": True}
-        async with places:
+        async with self._places:
             response = await self.client.post("/v1/chat/completions", json=body)
         del self.replies[token]
         return check(
@@ -164,15 +173,15 @@ def block(response: dict[str, Any]) -> str:
 def _body_replies(case: Case, rng: random.Random, effort: Effort) -> Iterator[tuple[str, Reply]]:
     head = {"content-type": case.content_type}
 
-    def reply(pieces: list[bytes]) -> Reply:
-        return Reply(pieces, case.status, head)
+    def reply(pieces: list[bytes], framing: Framing = "chunked") -> Reply:
+        return Reply(pieces, case.status, head, framing, pace_s=PACE_S)
 
     # one piece is also the place to end a body by its length, or with the connection
     yield "whole", Reply([case.body], case.status, head, "close" if case.sse else "length")
     if case.sse:
         yield "event", reply(cuts.per_event(case.body))
     if len(case.body) <= effort.byte_limit:
-        yield "byte", reply(cuts.per_byte(case.body))
+        yield "byte", reply(cuts.per_byte(case.body), "close")
     if case.lengths:
         yield "recorded", reply(cuts.by_lengths(case.body, case.lengths))
     for _ in range(effort.randoms):
@@ -183,13 +192,13 @@ def _text_replies(case: Case, rng: random.Random, effort: Effort) -> Iterator[tu
     text = case.text or ""
     yield "whole", Reply([_stream_of([text])])
     yield "whole", Reply.of_json(_answer_of(text))
-    yield "event", Reply(cuts.per_event(_stream_of(text)))
-    yield "recorded", Reply(cuts.per_event(_stream_of(case.parts)))
+    yield "event", Reply(cuts.per_event(_stream_of(text)), pace_s=PACE_S)
+    yield "recorded", Reply(cuts.per_event(_stream_of(case.parts)), pace_s=PACE_S)
     body = _stream_of(case.parts)
     if len(body) <= effort.byte_limit:
-        yield "byte", Reply(cuts.per_byte(body))
+        yield "byte", Reply(cuts.per_byte(body), framing="close", pace_s=PACE_S)
     for _ in range(effort.randoms):
-        yield "random", Reply(cuts.at_random(_stream_of(cuts.text_at_random(text, rng)), rng))
+        yield "random", Reply(cuts.at_random(_stream_of(cuts.text_at_random(text, rng)), rng), pace_s=PACE_S)
 
 
 def _stream_of(parts: Iterable[str]) -> bytes:
@@ -212,7 +221,7 @@ def _answer_of(text: str) -> dict[str, Any]:
 
 def table_of(upstream_url: str, providers: dict[str, str]) -> str:
     """The routing table: a provider and a route for each `response` block. JSON is YAML."""
-    timeouts = {"idle": "30s"}
+    timeouts = {"first_byte": "30s", "first_token": "30s", "idle": "30s"}
     config = {
         "version": 1,
         "server": {"drain": "1s"},
@@ -242,7 +251,7 @@ def course(cases: Iterable[Case], effort: Effort) -> Iterator[Course]:
         upstream = Upstream(lambda asked: replies[asked.json["model"]])
         server = call(upstream.start())
         with proxying(table_of(upstream.url, providers)) as proxy:
-            client = httpx2.AsyncClient(base_url=proxy.url, timeout=CASE_S, trust_env=False)
+            client = httpx2.AsyncClient(base_url=proxy.url, timeout=PATIENCE_S, trust_env=False)
             built = Course(proxy, client, loop, effort, providers, replies)
             try:
                 yield built

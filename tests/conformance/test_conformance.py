@@ -16,7 +16,7 @@ CASES = [pytest.param(case, id=case.id) for case in cases()] or [pytest.param(No
 def test_client_hears_what_the_upstream_said_however_it_is_cut(
     case: Case, running_course: Course, tally: Tally
 ) -> None:
-    result = running_course.run(case)
+    result = running_course.result(case)
     tally.add(result)
     faults = [fault for found in result.faults.values() for fault in found]
     assert not faults, "\n".join(faults[:20])

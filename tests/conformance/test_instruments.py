@@ -179,11 +179,11 @@ def test_cuts_lose_nothing() -> None:
         cuts.by_lengths(body, (1,))
 
 
-def test_pieces_of_the_upstream_arrive_one_by_one() -> None:
+def test_paced_pieces_of_the_upstream_arrive_one_by_one() -> None:
     pieces = [bytes([65 + number]) for number in range(20)]
 
     async def read() -> list[bytes]:
-        upstream = Upstream(lambda _: Reply(pieces))
+        upstream = Upstream(lambda _: Reply(pieces, pace_s=0.01))
         server = await upstream.start()
         try:
             async with (

@@ -42,8 +42,9 @@ def pieces(text: Any, places: list[int]) -> list[Any]:
 @st.composite
 def tag_settings(draw: st.DrawFn) -> Tags:
     """Any `response.tags`."""
-    pairs = draw(st.lists(st.sampled_from(PAIRS), max_size=3, unique=True))
-    if pairs and draw(st.booleans()):
+    pairs: list[tuple[str, str]] = draw(st.lists(st.sampled_from(PAIRS), max_size=3, unique=True))
+    shared: bool = draw(st.booleans())
+    if pairs and shared:
         pairs.append((pairs[0][0], draw(st.sampled_from(PAIRS))[1]))
     return Tags(
         pairs=tuple(pairs),
@@ -66,11 +67,45 @@ def delimited(tags: Tags) -> st.SearchStrategy[str]:
 
 
 _scalars = st.none() | st.booleans() | st.integers(-5, 2**70) | st.floats() | st.text(max_size=4)
-_KEYS = (
-    "id object created model choices usage index delta message messages finish_reason role content reasoning_content "
-    "reasoning thinking reasoning_details tool_calls function name arguments type text summary error code detail logprobs "
-    "extra_content google thought refusal base_resp status_code prompt_tokens completion_tokens total_tokens"
-).split()
+_KEYS = [
+    "id",
+    "object",
+    "created",
+    "model",
+    "choices",
+    "usage",
+    "index",
+    "delta",
+    "message",
+    "messages",
+    "finish_reason",
+    "role",
+    "content",
+    "reasoning_content",
+    "reasoning",
+    "thinking",
+    "reasoning_details",
+    "tool_calls",
+    "function",
+    "name",
+    "arguments",
+    "type",
+    "text",
+    "summary",
+    "error",
+    "code",
+    "detail",
+    "logprobs",
+    "extra_content",
+    "google",
+    "thought",
+    "refusal",
+    "base_resp",
+    "status_code",
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+]
 rubbish = st.recursive(
     _scalars,
     lambda inner: (

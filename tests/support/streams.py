@@ -1,5 +1,6 @@
 """Upstream bodies for tests, every way to cut them, and what a client makes of the bytes that leave."""
 
+import itertools
 import json
 import random
 from collections.abc import Iterator, Sequence
@@ -93,7 +94,7 @@ def every_cut(data: bytes, seed: int = 7) -> Iterator[list[bytes]]:
 def cut_at(data: bytes, places: Sequence[int]) -> list[bytes]:
     """The pieces between the places, in order."""
     marks = [0, *sorted(min(place, len(data)) for place in places), len(data)]
-    return [data[a:b] for a, b in zip(marks, marks[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(marks)]
 
 
 @dataclass

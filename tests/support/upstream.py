@@ -1,7 +1,7 @@
 """An upstream on a loopback socket that serves the bodies a test gives it, in the pieces that the test says.
 
-Each piece is a chunk of a chunked body, written and handed to the socket before the next one: an HTTP client reads
-them one by one, even where several arrive together. `tests.support.scripted` is for answers that need a program.
+Each piece is a write of its own. A reader that is slower than the writer finds several at once; `pace_s` gives it time
+to read them one by one. `tests.support.scripted` is for answers that need a program.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ Ending = Literal["complete", "close", "reset"]
 
 @dataclass(frozen=True)
 class Reply:
-    """What is answered to one request. `before`: passed through before the head is sent."""
+    """What is answered to one request. `before`: passed through before the head is sent. `pace_s`: between two pieces."""
 
     pieces: Sequence[Piece]
     status: int = 200
@@ -64,6 +64,7 @@ class Reply:
     framing: Framing = "chunked"
     ending: Ending = "complete"
     before: Gate | None = None
+    pace_s: float = 0.0
 
     @classmethod
     def of_json(cls, value: Any, status: int = 200, **headers: str) -> "Reply":
@@ -204,7 +205,7 @@ async def _send(reply: Reply, writer: asyncio.StreamWriter) -> None:
         elif piece:
             writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if reply.framing == "chunked" else piece)
             await writer.drain()
-            await asyncio.sleep(0)
+            await asyncio.sleep(reply.pace_s)
     if reply.ending == "reset":
         linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # on, for zero seconds: closing sends RST (socket(7))
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

@@ -53,14 +53,29 @@ def test_the_dialects_order_of_fields_decides() -> None:
 
 def test_the_canonical_field_is_read_though_a_dialect_does_not_name_it() -> None:
     assert choice(Dialect(fields=())).read({"reasoning_content": "a"}).pieces == [(True, "a")]
-    assert choice(Dialect(fields=("reasoning",))).read({"reasoning": "a", "reasoning_content": "a"}).pieces == [(True, "a")]
+    assert choice(Dialect(fields=("reasoning",))).read({"reasoning": "a", "reasoning_content": "a"}).pieces == [
+        (True, "a")
+    ]
 
 
 def test_parts_that_repeat_a_field_are_silent() -> None:
-    delta = {"reasoning_content": "a", "content": [{"type": "thinking", "thinking": "a"}, {"type": "text", "text": "x"}]}
+    delta = {
+        "reasoning_content": "a",
+        "content": [{"type": "thinking", "thinking": "a"}, {"type": "text", "text": "x"}],
+    }
     one = choice()
     assert one.read(delta).pieces == [(True, "a"), (False, "x")]
     assert one.source == "reasoning_content"
+
+
+def test_details_that_went_along_with_a_field_go_on_alone() -> None:
+    def details(text: str) -> dict[str, Any]:
+        return {"reasoning_details": [{"type": "reasoning.text", "text": text}]}
+
+    one = choice()
+    assert one.read({"reasoning": "ha", **details("ha")}).pieces == [(True, "ha")]
+    assert one.read(details("ha")).pieces == [(True, "ha")]
+    assert one.source == "details"
 
 
 class TestPlainSight:
@@ -77,7 +92,14 @@ class TestPlainSight:
 
     @pytest.mark.parametrize(
         "delta",
-        [{}, {"reasoning_content": ""}, {"reasoning_content": 5}, {"content": "x", "reasoning_content": "a"}, {"content": ["x"]}, {"reasoning_content": "a", "z": 1}],
+        [
+            {},
+            {"reasoning_content": ""},
+            {"reasoning_content": 5},
+            {"content": "x", "reasoning_content": "a"},
+            {"content": ["x"]},
+            {"reasoning_content": "a", "z": 1},
+        ],
     )
     def test_anything_unusual_wants_a_closer_look(self, delta: dict[str, Any]) -> None:
         one = choice()
@@ -122,6 +144,8 @@ def test_the_end_lets_held_text_go_once() -> None:
     assert one.close(stopped=True).pieces == []
 
 
-@pytest.mark.parametrize(("value", "text"), [("a", "a"), ({"text": "a"}, "a"), ({"text": 5}, ""), ({}, ""), (None, ""), (5, ""), ([], "")])
+@pytest.mark.parametrize(
+    ("value", "text"), [("a", "a"), ({"text": "a"}, "a"), ({"text": 5}, ""), ({}, ""), (None, ""), (5, ""), ([], "")]
+)
 def test_a_fields_text(value: Any, text: str) -> None:
     assert flat_text(value) == text

@@ -58,4 +58,7 @@ def test_what_is_nested_too_deeply_to_be_written_becomes_null() -> None:
 
 
 def test_a_number_without_a_word_in_json_becomes_null() -> None:
-    assert codec.dumps({"a": float("inf"), "b": 2**80, "c": [float("nan"), 1.5]}) == b'{"a":null,"b":%d,"c":[null,1.5]}' % 2**80
+    assert (
+        codec.dumps({"a": float("inf"), "b": 2**80, "c": [float("nan"), 1.5]})
+        == b'{"a":null,"b":%d,"c":[null,1.5]}' % 2**80
+    )

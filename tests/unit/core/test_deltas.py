@@ -22,8 +22,16 @@ def test_several_kinds_become_several_deltas_in_their_order() -> None:
 @pytest.mark.parametrize(
     ("given", "spoken", "expected"),
     [
-        ({"content": None, "reasoning": "y", "reasoning_content": "y"}, Spoken(pieces=[(True, "y")]), {"content": None, "reasoning_content": "y"}),
-        ({"reasoning_content": "", "content": "x"}, Spoken(pieces=[(False, "x")]), {"reasoning_content": "", "content": "x"}),
+        (
+            {"content": None, "reasoning": "y", "reasoning_content": "y"},
+            Spoken(pieces=[(True, "y")]),
+            {"content": None, "reasoning_content": "y"},
+        ),
+        (
+            {"reasoning_content": "", "content": "x"},
+            Spoken(pieces=[(False, "x")]),
+            {"reasoning_content": "", "content": "x"},
+        ),
         ({"reasoning": None, "role": "assistant"}, Spoken(), {}),
         ({"content": [], "tool_calls": [], "reasoning_content": 5}, Spoken(), {"tool_calls": []}),
         ({"content": "", "tool_calls": {}, "function_call": {}}, Spoken(), {"content": ""}),
@@ -41,7 +49,12 @@ def test_aliases_leave_and_the_rest_stays(given: dict[str, Any], spoken: Spoken,
 
 def test_a_whole_message_has_all_kinds_at_once() -> None:
     spoken = Spoken(pieces=[(True, "a"), (False, "b"), (False, "c")], entries=[CALL])
-    assert message({"content": "x", "z": 1}, spoken, READER) == {"z": 1, "reasoning_content": "a", "content": "bc", "tool_calls": [CALL]}
+    assert message({"content": "x", "z": 1}, spoken, READER) == {
+        "z": 1,
+        "reasoning_content": "a",
+        "content": "bc",
+        "tool_calls": [CALL],
+    }
     assert message({"content": ""}, Spoken(), READER) == {"content": ""}
     assert message({"content": None}, Spoken(), READER) == {"content": None}
     assert message({}, Spoken(), READER) == {"content": None}
@@ -93,7 +106,9 @@ def test_the_upstreams_own_native_reason_stays() -> None:
         ({"content_filter": {"x": 1}}, {}, True),
     ],
 )
-def test_a_choice_without_text_may_still_say_something(choice: dict[str, Any], delta: dict[str, Any], more: bool) -> None:
+def test_a_choice_without_text_may_still_say_something(
+    choice: dict[str, Any], delta: dict[str, Any], more: bool
+) -> None:
     assert says_more(choice, delta, READER) is more
 
 

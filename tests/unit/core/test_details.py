@@ -10,7 +10,10 @@ from proxy.core.details import DetailsReader
 @pytest.mark.parametrize(
     ("entries", "text"),
     [
-        ([{"type": "reasoning.text", "text": "a", "signature": "s"}, {"type": "reasoning.summary", "summary": "b"}], "ab"),
+        (
+            [{"type": "reasoning.text", "text": "a", "signature": "s"}, {"type": "reasoning.summary", "summary": "b"}],
+            "ab",
+        ),
         ([{"type": "reasoning.encrypted", "data": "xyz"}], ""),
         ([{"type": "reasoning.text", "text": None}, {"text": 5}, 7, None], ""),
         ([], ""),

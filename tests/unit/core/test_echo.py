@@ -1,5 +1,7 @@
 """C3: nothing is said twice, whichever source says it first."""
 
+import itertools
+
 import pytest
 
 from proxy.core.echo import Echo
@@ -25,7 +27,7 @@ def test_two_sources_in_lockstep_are_one_text_whoever_is_ahead(text: str) -> Non
     for leader, follower in (("field", "tags"), ("tags", "field")):
         turns = [turn for part in parts for turn in ((leader, part), (follower, part))]
         assert said(*turns) == text
-    late = [("a", parts[0]), *(turn for x, y in zip(parts, parts[1:], strict=False) for turn in (("a", y), ("b", x)))]
+    late = [("a", parts[0]), *(turn for x, y in itertools.pairwise(parts) for turn in (("a", y), ("b", x)))]
     assert said(*late) == text
 
 
@@ -62,6 +64,7 @@ def test_a_leader_is_told_from_a_follower_without_taking_its_text() -> None:
     echo = Echo()
     assert echo.leads("a", "one ")
     assert echo.leads("a", "two")
+    assert Echo().leads("a", LONG)
     assert not echo.leads("b", "one ")
     assert echo.new("b", "one two") == ""
     assert echo.new("c", "x") == "x" and echo.leads("c", "y")
@@ -71,4 +74,5 @@ def test_what_is_kept_does_not_grow() -> None:
     echo = Echo()
     for _ in range(1000):
         echo.new("a", LONG)
+        echo.leads("a", LONG)
     assert len(echo._head) == 256

@@ -54,7 +54,12 @@ def test_one_event_with_several_choices_keeps_its_own_keys_once() -> None:
 
 @pytest.mark.parametrize(
     ("event", "more"),
-    [({**FRAME, "choices": [1], "usage": {"a": 1}}, False), ({"x": None, "y": "", "z": []}, False), ({"x": 0}, True), ({"x": {"a": 1}}, True)],
+    [
+        ({**FRAME, "choices": [1], "usage": {"a": 1}}, False),
+        ({"x": None, "y": "", "z": []}, False),
+        ({"x": 0}, True),
+        ({"x": {"a": 1}}, True),
+    ],
 )
 def test_an_event_carries_more_than_its_frame(event: dict[str, Any], more: bool) -> None:
     assert carries_more(event) is more

@@ -50,4 +50,9 @@ def test_an_error_of_our_own_is_the_same_in_a_stream() -> None:
 
 
 def test_a_refusal_without_words_keeps_its_own() -> None:
-    assert UpstreamRefused("no").event_body()["error"] == {"message": "no", "type": "invalid_request_error", "param": None, "code": None}
+    assert UpstreamRefused("no").event_body()["error"] == {
+        "message": "no",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": None,
+    }

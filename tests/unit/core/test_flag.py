@@ -28,15 +28,27 @@ CASES: list[tuple[str, list[tuple[str, dict[str, Any]]], tuple[str, str]]] = [
     ("half an end that is none", [("a</tho", GOOGLE), ("x", {})], ("a</tho", "x")),
     ("white space around", [("<thought>\na\n", GOOGLE), ("\n</thought>\n\nx", {})], ("a", "x")),
     ("reasoning again after the answer", [("a", GOOGLE), ("x", {}), ("b", GOOGLE), ("y", {})], ("ab", "xy")),
-    ("reasoning again directly", [("<thought>a</thought>", GOOGLE), ("<thought>b", GOOGLE), ("</thought>x", {})], ("ab", "x")),
+    (
+        "reasoning again directly",
+        [("<thought>a</thought>", GOOGLE), ("<thought>b", GOOGLE), ("</thought>x", {})],
+        ("ab", "x"),
+    ),
     ("a signature: only tags tell", [("<thought>a", GOOGLE), ("</thought>x", SIGNED)], ("a", "x")),
     ("a signature on the answer", [("a", GOOGLE), ("x", SIGNED)], ("a", "x")),
     ("one signed delta", [("<thought>a</thought>x", SIGNED)], ("a", "x")),
     ("a flag of another value", [("x", {"extra_content": {"google": {"thought": False}}})], ("", "x")),
     ("a flag of another type", [("x", {"extra_content": {"google": {"thought": 1}}})], ("", "x")),
     ("a flag in a wrong place", [("x", {"extra_content": "google"})], ("", "x")),
-    ("white space without the flag in mid-reasoning", [("a", GOOGLE), (" ", {}), ("b", GOOGLE), ("x", {})], ("a b", "x")),
-    ("half a wrapper, then reasoning again", [("<thought>a</thought>", GOOGLE), ("<ans", {}), ("b", GOOGLE), ("x", {})], ("ab", "<ansx")),
+    (
+        "white space without the flag in mid-reasoning",
+        [("a", GOOGLE), (" ", {}), ("b", GOOGLE), ("x", {})],
+        ("a b", "x"),
+    ),
+    (
+        "half a wrapper, then reasoning again",
+        [("<thought>a</thought>", GOOGLE), ("<ans", {}), ("b", GOOGLE), ("x", {})],
+        ("ab", "<ansx"),
+    ),
     ("never closed", [("<thought>a", GOOGLE)], ("a", "")),
     ("an end that never comes", [("a", GOOGLE), ("</tho", {})], ("a", "</tho")),
 ]
@@ -50,7 +62,10 @@ def test_flagged_text_is_reasoning(pieces: list[tuple[str, dict[str, Any]]], exp
 
 def test_what_stands_beside_the_text_stays() -> None:
     answer = told(("<thought>a", GOOGLE), ("</thought>x", SIGNED))
-    assert [d["extra_content"] for d in answer.deltas if "extra_content" in d] == [GOOGLE["extra_content"], SIGNED["extra_content"]]
+    assert [d["extra_content"] for d in answer.deltas if "extra_content" in d] == [
+        GOOGLE["extra_content"],
+        SIGNED["extra_content"],
+    ]
 
 
 def test_untrimmed_text_keeps_its_white_space() -> None:
@@ -66,7 +81,13 @@ def test_flagged_half_an_end_at_the_end_of_the_stream_is_reasoning() -> None:
 
 def test_a_tool_call_ends_the_flagged_block() -> None:
     call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    answer = stream(body(chunk({"role": "assistant", "content": "a</", **GOOGLE}), chunk({"tool_calls": [call]}), chunk({"content": "x"}, "stop")))
+    answer = stream(
+        body(
+            chunk({"role": "assistant", "content": "a</", **GOOGLE}),
+            chunk({"tool_calls": [call]}),
+            chunk({"content": "x"}, "stop"),
+        )
+    )
     assert (answer.reasoning, answer.content, answer.finish) == ("a</", "x", "tool_calls")
 
 

@@ -212,6 +212,7 @@ def test_drop_takes_the_text_out_of_details_and_leaves_what_is_sealed() -> None:
         {"type": "reasoning.encrypted", "data": "x"},
     )
     redacted = {"type": "redacted_thinking", "data": "y"}
+    signed = {"type": "reasoning.text", "signature": "s"}
     out = render(
         "drop",
         chunk({"reasoning_content": "a", "reasoning_details": [text, sealed]}),
@@ -221,8 +222,8 @@ def test_drop_takes_the_text_out_of_details_and_leaves_what_is_sealed() -> None:
         chunk({"reasoning_details": ["odd"]}),
     )
     assert deltas(out) == [
-        {"reasoning_details": [sealed]},
-        {"thinking_blocks": [redacted]},
+        {"reasoning_details": [signed, sealed]},
+        {"reasoning_details": [signed], "thinking_blocks": [redacted]},
         {"reasoning_details": [sealed], "thinking_blocks": None},
         {"reasoning_details": ["odd"]},
     ]

@@ -32,15 +32,23 @@ def test_of_events_that_were_a_delimiter_only_extras_leave_and_the_role_comes_la
     _, (first, second, third) = fed(*events)
     assert first == [] and deltas(second) == [{"role": "assistant"}] and second[0].data["x"] == 1
     assert deltas(third) == [{"reasoning_content": "a"}]
-    _, (_, bare, told) = fed(chunk({"role": "assistant", "content": "<th"}), chunk({"content": "ink>"}), chunk({"content": "a"}))
+    _, (_, bare, told) = fed(
+        chunk({"role": "assistant", "content": "<th"}), chunk({"content": "ink>"}), chunk({"content": "a"})
+    )
     assert bare == [] and deltas(told) == [{"role": "assistant", "reasoning_content": "a"}]
 
 
 def test_empty_events_wait_behind_a_waiting_one_or_vanish() -> None:
     says_nothing, says_more = {"role": "assistant"}, chunk({"role": "assistant"}, "", x=1)
-    _, out = fed(chunk({"role": "assistant", "content": "<"}), chunk(says_nothing, ""), says_more, chunk({"content": "b"}))
+    _, out = fed(
+        chunk({"role": "assistant", "content": "<"}), chunk(says_nothing, ""), says_more, chunk({"content": "b"})
+    )
     assert out[:3] == [[], [], []]
-    assert [(one.data.get("x"), *deltas([one])) for one in out[3]] == [(None, {"role": "assistant", "content": "<"}), (1, {}), (None, {"content": "b"})]
+    assert [(one.data.get("x"), *deltas([one])) for one in out[3]] == [
+        (None, {"role": "assistant", "content": "<"}),
+        (1, {}),
+        (None, {"content": "b"}),
+    ]
 
 
 def test_no_more_than_a_fixed_number_of_events_wait() -> None:

@@ -8,7 +8,11 @@ from proxy.core.dialect import ContentPart, Dialect
 from proxy.core.parts import read, texts
 
 KINDS = Dialect().content_parts
-MISTRAL = {"type": "thinking", "thinking": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "closed": True}
+MISTRAL = {
+    "type": "thinking",
+    "thinking": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+    "closed": True,
+}
 DATABRICKS = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "a", "signature": "s"}]}
 IMAGE = {"type": "image_url", "image_url": {"url": "data:"}}
 
@@ -40,14 +44,24 @@ def test_reasoning_with_a_signature_is_kept_whole_beside_its_text() -> None:
 
 
 def test_what_a_text_item_carries_beside_its_text_stays() -> None:
-    parts = read([{"type": "text", "text": "x", "citations": [1]}, {"type": "text", "text": "y", "citations": []}], KINDS)
+    parts = read(
+        [{"type": "text", "text": "x", "citations": [1]}, {"type": "text", "text": "y", "citations": []}], KINDS
+    )
     assert parts.others == [{"type": "text", "citations": [1]}]
     assert parts.pieces == [(False, "x"), (False, "y")]
 
 
 @pytest.mark.parametrize(
     ("path", "found"),
-    [("a", ["x"]), ("b[]", ["y", "z"]), ("c[].d", ["u", "v"]), ("c[].e.f", ["w"]), ("missing.x", []), ("a.b", ["x"]), ("c.d", [])],
+    [
+        ("a", ["x"]),
+        ("b[]", ["y", "z"]),
+        ("c[].d", ["u", "v"]),
+        ("c[].e.f", ["w"]),
+        ("missing.x", []),
+        ("a.b", ["x"]),
+        ("c.d", []),
+    ],
 )
 def test_a_path_leads_to_its_texts(path: str, found: list[str]) -> None:
     value = {"a": "x", "b": ["y", 5, "z"], "c": [{"d": "u"}, {"d": "v", "e": {"f": "w"}}, None]}

@@ -10,7 +10,9 @@ from proxy.core.tags import MAX_HELD_WHITE, grammar
 
 HUNYUAN = Tags(pairs=(("<think>\n", "\n</think>\n"),), answer_wrapper=(("<answer>\n", "\n</answer>"),))
 GRANITE = Tags(
-    pairs=tuple((f"{a} is my thought process:", f"{b} is my response:") for a in ("Here", "Here's") for b in ("Here", "Here's"))
+    pairs=tuple(
+        (f"{a} is my thought process:", f"{b} is my response:") for a in ("Here", "Here's") for b in ("Here", "Here's")
+    )
 )
 GEMMA = Tags(pairs=(("<|channel>", "<channel|>"),), labels=("thought\n",))
 
@@ -45,8 +47,18 @@ CASES: list[tuple[str, Tags, str, tuple[str, str]]] = [
     ("anywhere: text before the tag", tags(**ANYWHERE), "x <think>a</think> b", ("a", "x b")),
     ("anywhere: text before, not trimmed", tags(**ANYWHERE, trim="none"), "x <think>a</think> b", ("a", "x  b")),
     ("only the first block counts", tags(), "<think>a</think>b<think>c</think>d", ("a", "b<think>c</think>d")),
-    ("anywhere, first: the second block is literal", tags(**ANYWHERE), "x<think>a</think>b<think>c", ("a", "xb<think>c")),
-    ("all at the start: blocks in a row", tags(**ALL), "<think>a</think>\n<think>b</think>c<think>d", ("ab", "c<think>d")),
+    (
+        "anywhere, first: the second block is literal",
+        tags(**ANYWHERE),
+        "x<think>a</think>b<think>c",
+        ("a", "xb<think>c"),
+    ),
+    (
+        "all at the start: blocks in a row",
+        tags(**ALL),
+        "<think>a</think>\n<think>b</think>c<think>d",
+        ("ab", "c<think>d"),
+    ),
     ("all, anywhere", tags(**ALL, **ANYWHERE), "<think>a</think>b<think>c</think>d", ("ac", "bd")),
     ("after the end everything is literal", tags(), "<think>a</think>say `</think>`", ("a", "say `</think>`")),
     ("a tag in a code fence", tags(), "```\n<think>a</think>\n```", ("", "```\n<think>a</think>\n```")),
@@ -64,13 +76,33 @@ CASES: list[tuple[str, Tags, str, tuple[str, str]]] = [
     ("a longer start wins", tags(pairs=(("<a>", "</a>"), ("<a>b", "!"))), "<a>bx!y", ("x", "y")),
     ("letter case matters", tags(), "<THINK>a</THINK>b", ("", "<THINK>a</THINK>b")),
     ("letter case does not matter", tags(case_sensitive=False, **ANYWHERE), "É<Think>a</THINK>b", ("a", "Éb")),
-    ("an implicit end stays in the answer", tags(implicit_end=("<tool_call>",)), "<think>a\n<tool_call>{}", ("a", "<tool_call>{}")),
-    ("an implicit end in either case", tags(implicit_end=("<tool_call>",), case_sensitive=False), "<think>a<TOOL_CALL>", ("a", "<TOOL_CALL>")),
-    ("an implicit end with no block is text", tags(implicit_end=("<tool_call>",)), "<tool_call>{}", ("", "<tool_call>{}")),
+    (
+        "an implicit end stays in the answer",
+        tags(implicit_end=("<tool_call>",)),
+        "<think>a\n<tool_call>{}",
+        ("a", "<tool_call>{}"),
+    ),
+    (
+        "an implicit end in either case",
+        tags(implicit_end=("<tool_call>",), case_sensitive=False),
+        "<think>a<TOOL_CALL>",
+        ("a", "<TOOL_CALL>"),
+    ),
+    (
+        "an implicit end with no block is text",
+        tags(implicit_end=("<tool_call>",)),
+        "<tool_call>{}",
+        ("", "<tool_call>{}"),
+    ),
     ("a wrapped answer", tags(), "<think>a</think>\n<answer>\nb\n</answer>\n", ("a", "b\n")),
     ("a wrapped answer untrimmed", tags(trim="none"), "<think>a</think> <answer> b </answer>", ("a", "  b ")),
     ("a wrapper without a block is text", tags(), "<answer>b</answer>", ("", "<answer>b</answer>")),
-    ("a wrapper after answer text is text", tags(), "<think>a</think>b<answer>c</answer>", ("a", "b<answer>c</answer>")),
+    (
+        "a wrapper after answer text is text",
+        tags(),
+        "<think>a</think>b<answer>c</answer>",
+        ("a", "b<answer>c</answer>"),
+    ),
     ("a wrapper that stays open", tags(), "<think>a</think><answer>b", ("a", "b")),
     ("an empty wrapper", tags(), "<think>a</think><answer></answer>", ("a", "")),
     ("text after the wrapper", tags(), "<think>a</think><answer>b</answer>c", ("a", "bc")),
@@ -90,7 +122,9 @@ CASES: list[tuple[str, Tags, str, tuple[str, str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("settings", "text", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+@pytest.mark.parametrize(
+    ("settings", "text", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
 def test_text_is_split(settings: Tags, text: str, expected: tuple[str, str]) -> None:
     assert split(settings, text) == expected
 

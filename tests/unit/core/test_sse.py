@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.core.sse import Event, EventParser, EventTooLargeError, comment, encode
+from proxy.core.sse import Event, EventParser, EventTooLargeError, comment, encode, separation
 from tests.support.streams import every_cut
 
 HELLO: Event = (b"", b"hello")
@@ -30,6 +30,7 @@ def parsed(data: bytes) -> list[Event]:
         (b"\xef\xbb\xbfdata: hello\n\n", [HELLO]),
         (b"data: a\ndata: b\n\n", [(b"", b"a\nb")]),
         (b"event: error\ndata: x\n\n", [(b"error", b"x")]),
+        (b"event: e\r\ndata: a\r\ndata: b\r\n\r\n", [(b"e", b"a\nb")]),
         (b"event:ping\ndata:x\nid: 7\nretry: 5\n\n", [(b"ping", b"x")]),
         (b": note\n\n", [(None, b"note")]),
         (b":\n\n", [(None, b"")]),
@@ -82,3 +83,11 @@ def test_what_is_written_can_be_read_again() -> None:
     assert encode(b"{}") == b"data: {}\n\n"
     assert comment(b"ok") == b": ok\n\n"
     assert parsed(encode(b"{}") + comment(b"ok")) == [(b"", b"{}"), (None, b"ok")]
+
+
+@pytest.mark.parametrize(
+    "tail", [b"", b"data: a\n\n", b"data: a\r\n\r\n", b"data: a\r\r", b"data: a", b"data: a\n", b"data: a\r\n"]
+)
+def test_an_event_put_behind_a_cut_stream_is_one_of_its_own(tail: bytes) -> None:
+    assert parsed(tail + separation(tail) + encode(b"{}"))[-1] == (b"", b"{}")
+    assert bool(separation(tail)) != tail.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")) or not tail

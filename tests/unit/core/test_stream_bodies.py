@@ -11,7 +11,22 @@ from proxy.core.errors import ProxyError, UpstreamUnavailable
 from proxy.core.render import Form, Rendering, parse_rendering
 from proxy.core.stream import StreamPipeline, WholePipeline
 from proxy.core.timeline import Timeline
-from tests.support.streams import DONE, FRAME, body, call, chunk, context, dumped, event, message, piped, read, stream, text, whole
+from tests.support.streams import (
+    DONE,
+    FRAME,
+    body,
+    call,
+    chunk,
+    context,
+    dumped,
+    event,
+    message,
+    piped,
+    read,
+    stream,
+    text,
+    whole,
+)
 
 RESET = UpstreamUnavailable("The upstream broke off.")
 HTML = b"<!doctype html><title>502</title>"
@@ -147,11 +162,19 @@ class TestJsonBodies:
 
     def test_aliases_leave_a_whole_message(self) -> None:
         answer = whole(dumped(message(content="x", reasoning="a", thinking="a", tool_calls={}, function_call={})))
-        assert answer.events[0]["choices"][0]["message"] == {"role": "assistant", "reasoning_content": "a", "content": "x"}
+        assert answer.events[0]["choices"][0]["message"] == {
+            "role": "assistant",
+            "reasoning_content": "a",
+            "content": "x",
+        }
         assert answer.odd == {"both_reasoning_fields": 1}
 
     def test_a_delta_or_messages_stand_in_for_the_message(self) -> None:
-        for said in ({"delta": {"content": "x"}}, {"messages": [{"content": "x"}]}, {"message": None, "messages": [5], "delta": {"content": "x"}}):
+        for said in (
+            {"delta": {"content": "x"}},
+            {"messages": [{"content": "x"}]},
+            {"message": None, "messages": [5], "delta": {"content": "x"}},
+        ):
             assert whole(dumped({**FRAME, "choices": [{**said, "usage": {"prompt_tokens": 1}}]})).content == "x"
         assert whole(dumped({**FRAME, "choices": [{"message": 5}]})).content == ""
 
@@ -172,17 +195,27 @@ class TestImplicitStart:
         assert (answer.reasoning, answer.content) == ("ab", "x")
 
     def test_reasoning_in_a_field_means_that_the_content_has_none(self) -> None:
-        answer = stream(body(chunk({"role": "assistant", "reasoning": "a"}), chunk({"content": "x"}, "stop")), context(self.ALWAYS))
+        answer = stream(
+            body(chunk({"role": "assistant", "reasoning": "a"}), chunk({"content": "x"}, "stop")), context(self.ALWAYS)
+        )
         assert (answer.reasoning, answer.content) == ("a", "x")
 
     def test_after_a_tool_call_text_is_answer(self) -> None:
-        answer = stream(body(chunk({"role": "assistant", "tool_calls": [call(0, "a", "f", "{}")]}), chunk({"content": "x"}, "stop")), context(self.ALWAYS))
+        answer = stream(
+            body(
+                chunk({"role": "assistant", "tool_calls": [call(0, "a", "f", "{}")]}), chunk({"content": "x"}, "stop")
+            ),
+            context(self.ALWAYS),
+        )
         assert (answer.reasoning, answer.content) == ("", "x")
 
 
 def test_details_that_repeat_the_text_so_far_are_read_as_snapshots() -> None:
     dialect = Dialect(details=Details(snapshots=True))
-    chunks = [chunk({"reasoning_details": [{"type": "reasoning.text", "text": one, "index": 0}]}) for one in ("L", "Let", "Let me")]
+    chunks = [
+        chunk({"reasoning_details": [{"type": "reasoning.text", "text": one, "index": 0}]})
+        for one in ("L", "Let", "Let me")
+    ]
     data = body(chunk({"role": "assistant"}), *chunks, chunk({"content": "x"}, "stop"))
     for answer in (stream(data, context(dialect)), whole(data, context(dialect))):
         assert (answer.reasoning, answer.content) == ("Let me", "x")
@@ -196,15 +229,27 @@ class TestRenderings:
         ("form", "expected"),
         [
             ("reasoning", [{"reasoning": "a"}, {"reasoning": "b"}, {"content": "x"}]),
-            ("both", [{"reasoning_content": "a", "reasoning": "a"}, {"reasoning_content": "b", "reasoning": "b"}, {"content": "x"}]),
-            ("think_tags", [{"content": "<think>"}, {"content": "a"}, {"content": "b"}, {"content": "</think>"}, {"content": "x"}]),
+            (
+                "both",
+                [
+                    {"reasoning_content": "a", "reasoning": "a"},
+                    {"reasoning_content": "b", "reasoning": "b"},
+                    {"content": "x"},
+                ],
+            ),
+            (
+                "think_tags",
+                [{"content": "<think>"}, {"content": "a"}, {"content": "b"}, {"content": "</think>"}, {"content": "x"}],
+            ),
             ("drop", [{"content": "x"}]),
             ("reasoning_content; steps=line", [{"reasoning_content": "ab"}, {"content": "x"}]),
         ],
     )
     def test_a_stream_has_the_form_that_was_asked_for(self, form: str, expected: list[dict[str, Any]]) -> None:
         answer = stream(self.DATA, context(rendering=parse_rendering(form)))
-        assert [{k: v for k, v in delta.items() if k != "role"} for delta in answer.deltas if delta.keys() - {"role"}] == expected
+        assert [
+            {k: v for k, v in delta.items() if k != "role"} for delta in answer.deltas if delta.keys() - {"role"}
+        ] == expected
         assert (answer.finish, answer.source) == ("stop", "tags")
 
     @pytest.mark.parametrize("form", ["details", "content_parts"])
@@ -231,7 +276,9 @@ class TestRenderings:
 class TestPassthrough:
     PASS = context(rendering=Rendering("passthrough"))
 
-    @pytest.mark.parametrize("data", [body(*text("x")) + b"more", dumped(message(content="<think>a</think>x")), b"{", HTML, b": hi\n\n"])
+    @pytest.mark.parametrize(
+        "data", [body(*text("x")) + b"more", dumped(message(content="<think>a</think>x")), b"{", HTML, b": hi\n\n"]
+    )
     def test_every_byte_leaves_as_it_came(self, data: bytes) -> None:
         for parts in ([data], [data[at : at + 1] for at in range(len(data))]):
             assert piped(parts, self.PASS)[0] == data
@@ -256,3 +303,19 @@ class TestPassthrough:
         pipeline.feed(b'{"error": {"message": "no"}}', 1.0)
         assert pipeline.close(2.0) == b""
         assert pipeline.error is not None
+
+
+@pytest.mark.parametrize(
+    ("data", "done"),
+    [
+        (body(*text("x")), True),
+        (body({"error": "no"}, done=False), True),
+        (HTML, True),
+        (body(*text("x"), done=False), False),
+        (dumped(message(content="x")), False),
+    ],
+)
+def test_a_whole_pipeline_knows_when_nothing_more_counts(data: bytes, done: bool) -> None:
+    pipeline = WholePipeline(context(), Timeline(0.0))
+    pipeline.feed(data, 1.0)
+    assert pipeline.done is done

@@ -6,7 +6,21 @@ from typing import Any
 import pytest
 
 from proxy.core.dialect import Dialect, FinishReasons, ToolCallRules
-from tests.support.streams import DONE, FRAME, Answer, body, call, chunk, context, dumped, event, message, stream, text, whole
+from tests.support.streams import (
+    DONE,
+    FRAME,
+    Answer,
+    body,
+    call,
+    chunk,
+    context,
+    dumped,
+    event,
+    message,
+    stream,
+    text,
+    whole,
+)
 
 ROLE = chunk({"role": "assistant", "content": ""})
 STOP = chunk({}, "stop")
@@ -75,7 +89,7 @@ ROWS = [
     Row("23 a bare data line", b"data:\n\n" + body(ROLE).removesuffix(DONE) + b"data\n\ndata: \n\n" + body(X, STOP), content="x"),
     Row("24 comments", b": OPENROUTER PROCESSING\n\n" + body(ROLE, X, done=False) + b": keep-alive\n\n" + body(STOP), content="x"),
     Row("25 blank lines before a body", b"\n\n \r\n" + dumped(message(content="x")), content="x"),
-    Row("26 event names", b"event: message\n" + body(ROLE, done=False) + b"event: ping\ndata: {\"type\": \"ping\"}\n\n" + body(X, STOP), content="x"),
+    Row("26 event names", b"event: message\n" + body(ROLE, done=False) + b'event: ping\ndata: {"type": "ping"}\n\n' + body(X, STOP), content="x"),
     Row("26 an error event", body(ROLE, X, done=False) + b"event: error\ndata: overloaded\n\n", content="x", finish=None, error="upstream_unavailable"),
     Row("27 CRLF", body(ROLE, X, STOP).replace(b"\n", b"\r\n"), content="x"),
     Row("27 lone CR and a BOM", b"\xef\xbb\xbf" + body(ROLE, X, STOP).replace(b"\n", b"\r"), content="x"),
@@ -123,7 +137,9 @@ def test_the_stream_is_canonical(row: Row) -> None:
     check(row, stream(row.upstream, context(row.dialect, usage=True)))
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.error is None and not slow(row)], ids=lambda row: row.number)
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if row.error is None and not slow(row)], ids=lambda row: row.number
+)
 def test_the_whole_answer_is_the_same(row: Row) -> None:
     check(row, whole(row.upstream, context(row.dialect, usage=True)))
 
@@ -147,13 +163,25 @@ def test_42_interleaved_choices_have_a_state_each() -> None:
 
 def test_42_several_choices_in_one_event() -> None:
     def both(one: Any, other: Any, finish: str | None = None) -> dict[str, Any]:
-        return {**FRAME, "choices": [{"index": 0, "delta": one, "finish_reason": finish}, {"index": 1, "delta": other, "finish_reason": finish}]}
+        return {
+            **FRAME,
+            "choices": [
+                {"index": 0, "delta": one, "finish_reason": finish},
+                {"index": 1, "delta": other, "finish_reason": finish},
+            ],
+        }
 
-    data = body(both({"role": "assistant", "content": "<"}, {"role": "assistant", "reasoning": "r"}), both({"content": "x"}, {"content": "y"}), both({}, {}, "stop"))
+    data = body(
+        both({"role": "assistant", "content": "<"}, {"role": "assistant", "reasoning": "r"}),
+        both({"content": "x"}, {"content": "y"}),
+        both({}, {}, "stop"),
+    )
     answer = stream(data)
     assert (answer.choices[0].content, answer.choices[1].reasoning, answer.choices[1].content) == ("<x", "r", "y")
     assert whole(data).choices == answer.choices
-    plain = body(both({"role": "assistant", "content": "a"}, {"role": "assistant", "content": "b"}), both({}, {}, "stop"))
+    plain = body(
+        both({"role": "assistant", "content": "a"}, {"role": "assistant", "content": "b"}), both({}, {}, "stop")
+    )
     assert stream(plain).out == plain
 
 
@@ -161,7 +189,9 @@ def test_43_log_probabilities_stay_with_their_text() -> None:
     logprobs = {"content": [{"token": "x", "logprob": -0.5}]}
     one = {"index": 0, "delta": {"reasoning": "r", "content": "x"}, "logprobs": logprobs, "finish_reason": None}
     answer = stream(body(ROLE, {**FRAME, "choices": [{**one, "reasoning_logprobs": {"content": []}}]}, STOP))
-    assert [(c["delta"].get("content"), c["logprobs"]) for e in answer.events for c in e["choices"] if "logprobs" in c] == [("x", logprobs)]
+    assert [
+        (c["delta"].get("content"), c["logprobs"]) for e in answer.events for c in e["choices"] if "logprobs" in c
+    ] == [("x", logprobs)]
     assert any("reasoning_logprobs" in c for e in answer.events for c in e["choices"])
 
 

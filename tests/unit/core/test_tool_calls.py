@@ -36,13 +36,42 @@ CASES: list[tuple[str, list[list[Any]], list[tuple[str, str, str]]]] = [
     ("as it should be", [[call(0, "a", "f", '{"x"')], [call(0, None, None, ":1}")]], [A]),
     ("two in one delta", [[call(0, *A), call(1, *B)]], [A, B]),
     ("without index", [[call(None, *A)], [call(None, *B)]], [A, B]),
-    ("without index, in fragments", [[call(None, "a", "f", '{"x"')], [call(None, None, None, ":1}")], [call(None, *B)]], [A, B]),
-    ("without index, fragments by id", [[call(None, "a", "f", '{"x"')], [call(None, *B)], [call(None, "a", None, ":1}")]], [A, B]),
+    (
+        "without index, in fragments",
+        [[call(None, "a", "f", '{"x"')], [call(None, None, None, ":1}")], [call(None, *B)]],
+        [A, B],
+    ),
+    (
+        "without index, fragments by id",
+        [[call(None, "a", "f", '{"x"')], [call(None, *B)], [call(None, "a", None, ":1}")]],
+        [A, B],
+    ),
     ("all index 0, other ids", [[call(0, *A)], [call(0, *B)]], [A, B]),
-    ("all index 0, ids in turn", [[call(0, "a", "f", '{"x"')], [call(0, "b", "g", '{"y"')], [call(0, "a", None, ":1}")], [call(0, "b", None, ":2}")]], [A, B]),
-    ("all index 0, no ids, a new name after whole arguments", [[call(0, None, "f", '{"x":1}')], [call(0, None, "g", '{"y":2}')]], [(f"call_{SEED}", *A[1:]), (f"call_{SEED}_1", *B[1:])]),
-    ("no index, no ids, the same name", [[call(None, None, "f", "{}"), call(None, None, "f", "[]")]], [(f"call_{SEED}", "f", "{}"), (f"call_{SEED}_1", "f", "[]")]),
-    ("no index, no ids, another name before whole arguments", [[call(None, None, "f", ""), call(None, None, "g", "{}")]], [(f"call_{SEED}", "f", ""), (f"call_{SEED}_1", "g", "{}")]),
+    (
+        "all index 0, ids in turn",
+        [
+            [call(0, "a", "f", '{"x"')],
+            [call(0, "b", "g", '{"y"')],
+            [call(0, "a", None, ":1}")],
+            [call(0, "b", None, ":2}")],
+        ],
+        [A, B],
+    ),
+    (
+        "all index 0, no ids, a new name after whole arguments",
+        [[call(0, None, "f", '{"x":1}')], [call(0, None, "g", '{"y":2}')]],
+        [(f"call_{SEED}", *A[1:]), (f"call_{SEED}_1", *B[1:])],
+    ),
+    (
+        "no index, no ids, the same name",
+        [[call(None, None, "f", "{}"), call(None, None, "f", "[]")]],
+        [(f"call_{SEED}", "f", "{}"), (f"call_{SEED}_1", "f", "[]")],
+    ),
+    (
+        "no index, no ids, another name before whole arguments",
+        [[call(None, None, "f", ""), call(None, None, "g", "{}")]],
+        [(f"call_{SEED}", "f", ""), (f"call_{SEED}_1", "g", "{}")],
+    ),
     ("a new id in every fragment", [[call(0, "a", "f", '{"x"')], [call(0, "z", None, ":1}")]], [A]),
     ("from index 1, with gaps", [[call(1, *A)], [call(5, *B)]], [A, B]),
     ("the id in every fragment", [[call(0, "a", "f", '{"x"')], [call(0, "a", "f", ":1}")]], [A]),
@@ -53,13 +82,29 @@ CASES: list[tuple[str, list[list[Any]], list[tuple[str, str, str]]]] = [
     ("a late function", [[{"index": 0, "id": "a", "type": "function"}], [call(0, None, "f", '{"x":1}')]], [A]),
     ("a name that never comes", [[call(0, "a", None, "{}")]], [("a", "", "{}")]),
     ("arguments as an object", [[call(0, "a", "f", {"x": 1})]], [A]),
-    ("later arguments as an object or null", [[call(0, "a", "f", None)], [call(0, None, None, {"x": 1})], [call(0, None, None, None)]], [A]),
-    ("brackets in strings do not end a call", [[call(0, "a", "f", '{"x":"}\\""')], [call(0, None, "f", "}")]], [("a", "f", '{"x":"}\\""}')]),
-    ("an escape cut in two", [[call(0, "a", "f", '{"x":"\\')], [call(0, None, "f", '"}"}')]], [("a", "f", '{"x":"\\"}"}')]),
+    (
+        "later arguments as an object or null",
+        [[call(0, "a", "f", None)], [call(0, None, None, {"x": 1})], [call(0, None, None, None)]],
+        [A],
+    ),
+    (
+        "brackets in strings do not end a call",
+        [[call(0, "a", "f", '{"x":"}\\""')], [call(0, None, "f", "}")]],
+        [("a", "f", '{"x":"}\\""}')],
+    ),
+    (
+        "an escape cut in two",
+        [[call(0, "a", "f", '{"x":"\\')], [call(0, None, "f", '"}"}')]],
+        [("a", "f", '{"x":"\\"}"}')],
+    ),
     ("an id alone", [[call(0, "a", "f", '{"x":1}')], [{"index": 0, "id": "a"}]], [A]),
     ("what is no fragment", [[None, 5, call(0, *A)]], [A]),
     ("an index that is none", [[call(0, *A)], [{**call(None, *B), "index": True}]], [A, B]),
-    ("parts of wrong types", [[{"index": 0, "id": 5, "type": [], "function": "f"}, {"index": 0, "function": [1]}]], [(f"call_{SEED}", "", "")]),
+    (
+        "parts of wrong types",
+        [[{"index": 0, "id": 5, "type": [], "function": "f"}, {"index": 0, "function": [1]}]],
+        [(f"call_{SEED}", "", "")],
+    ),
 ]
 
 
@@ -83,7 +128,9 @@ def test_unknown_keys_and_signatures_stay() -> None:
     (sent,) = calls.feed([entry])
     assert sent["extra_content"] is extra
     assert sent["function"]["strict"] is True
-    (late,) = calls.feed([{**call(0, "a", "f", "x"), "extra_content": extra, "function": {"name": "f", "arguments": "x", "k": 1}}])
+    (late,) = calls.feed(
+        [{**call(0, "a", "f", "x"), "extra_content": extra, "function": {"name": "f", "arguments": "x", "k": 1}}]
+    )
     assert late == {"index": 0, "type": "function", "extra_content": extra, "function": {"arguments": "x", "k": 1}}
 
 

@@ -28,10 +28,30 @@ def test_a_canonical_answer_is_the_same() -> None:
         {"choices": [{"message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}]},
         {"choices": [{"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "eos"}]},
         {"choices": [{"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}]},
-        {"choices": [{"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop", "delta": {}}]},
+        {
+            "choices": [
+                {"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop", "delta": {}}
+            ]
+        },
         {"choices": [{"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}, 5]},
-        {"choices": [{"index": 0, "message": {"role": "assistant", "content": "x", "tool_calls": {}}, "finish_reason": "stop"}]},
-        {"choices": [{"index": 0, "message": {"role": "assistant", "content": [], "function_call": {}}, "finish_reason": "stop"}]},
+        {
+            "choices": [
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": "x", "tool_calls": {}},
+                    "finish_reason": "stop",
+                }
+            ]
+        },
+        {
+            "choices": [
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": [], "function_call": {}},
+                    "finish_reason": "stop",
+                }
+            ]
+        },
     ],
 )
 def test_an_answer_that_needs_mending_is_not(change: dict[str, Any]) -> None:
@@ -41,9 +61,15 @@ def test_an_answer_that_needs_mending_is_not(change: dict[str, Any]) -> None:
 
 
 def test_calls_get_what_they_lack() -> None:
-    answer = WholeAnswer(message("stop", content="", tool_calls=[{"function": {"name": "f", "arguments": {"a": 1}}}]), CONTEXT)
+    answer = WholeAnswer(
+        message("stop", content="", tool_calls=[{"function": {"name": "f", "arguments": {"a": 1}}}]), CONTEXT
+    )
     one = answer.body["choices"][0]
-    assert one["message"]["tool_calls"][0] == {"id": "call_0123456789abcdef01234567", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
+    assert one["message"]["tool_calls"][0] == {
+        "id": "call_0123456789abcdef01234567",
+        "type": "function",
+        "function": {"name": "f", "arguments": '{"a":1}'},
+    }
     assert (one["finish_reason"], one["native_finish_reason"]) == ("tool_calls", "stop")
     right = {key: value for key, value in call(0, "c", "f", "{}").items() if key != "index"}
     assert WholeAnswer(message("tool_calls", content=None, tool_calls=[right]), CONTEXT).same
@@ -58,6 +84,7 @@ def test_the_upstreams_own_native_reason_stays() -> None:
 def test_errors_and_other_things_are_raised() -> None:
     with pytest.raises(UpstreamRateLimited, match="slow"):
         WholeAnswer({"error": {"message": "slow", "code": 429}}, CONTEXT)
-    for value in (5, None, "x", [], {}, {"choices": 5}, {"choices": []}):
+    other: list[Any] = [5, None, "x", [], {}, {"choices": 5}, {"choices": []}]
+    for value in other:
         with pytest.raises(UpstreamProtocol, match="not a chat completion"):
             WholeAnswer(value, CONTEXT)

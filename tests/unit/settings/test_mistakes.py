@@ -193,7 +193,7 @@ def test_clients(mistakes: Mistakes, clients: str, expected: str) -> None:
         ("{like: local, response: {flag: {equals: [1]}}}", "expected a single value, found a list"),
         (
             "{like: local, response: {finish_reason: {map: {a: 5}}}}",
-            'expected text, found the number 5 (put it in quotes: "5")',
+            "finish_reason.map.a: expected stop | length | tool_calls | content_filter | function_call, found",
         ),
         ("{like: local, response: {finish_reason: {map: 5}}}", "expected a mapping, found the number 5"),
         ("{like: local, request: {on: enabled}}", "request.on: expected a mapping, found a text"),

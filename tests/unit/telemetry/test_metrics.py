@@ -7,9 +7,10 @@ import pytest
 from prometheus_client import Gauge
 
 from proxy.core.errors import Outcome, RateLimited
+from proxy.core.healing import FIELDS, OTHER
 from proxy.core.timeline import Timeline
 from proxy.telemetry.exchange import AttemptOutcome, Exchange, Limit, Phase, Stage
-from proxy.telemetry.metrics import LONG, TINY, Metrics, tokens
+from proxy.telemetry.metrics import LONG, TINY, MemoryResult, Metrics, tokens
 
 TARGET = {"route", "provider", "model"}
 LABELS = {
@@ -27,6 +28,10 @@ LABELS = {
     "overhead_seconds": {"stage"},
     "normalizer_events_total": {"provider", "model", "kind"},
     "upstream_attempts_total": {"provider", "model", "outcome"},
+    "self_heal_total": {"provider", "model", "action", "field"},
+    "memory_total": {"provider", "model", "result"},
+    "memory_entries": set[str](),
+    "memory_bytes": set[str](),
     "client_disconnects_total": {"route", "phase"},
     "rate_limited_total": {"route", "limit"},
     "config_last_reload_successful": set[str](),
@@ -50,6 +55,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 def test_families_have_the_promised_names_and_labels() -> None:
     metrics = Metrics("1.2.3")
     metrics.target("r", "p", "m").attempt(AttemptOutcome.OK, {"malformed_json": 1})
+    metrics.target("r", "p", "m").healed("drop", "reasoning_content")
     found: dict[str, set[str]] = {}
     for family in metrics.registry.collect():
         if not family.name.startswith("reasoning_proxy_"):
@@ -62,7 +68,7 @@ def test_families_have_the_promised_names_and_labels() -> None:
 
 def test_every_metric_and_label_value_is_documented(repository: Path) -> None:
     page = (repository / "docs" / "metrics.md").read_text()
-    values = [*Outcome, *AttemptOutcome, *Phase, *Stage, *Limit]
+    values = [*Outcome, *AttemptOutcome, *Phase, *Stage, *Limit, *MemoryResult, *FIELDS, OTHER]
     missing = [word for word in [*LABELS, *values] if f"`{word}`" not in page]
     assert not missing
 
