@@ -70,10 +70,12 @@ def request_of(args: argparse.Namespace) -> dict[str, Any]:
 def told(match: Match, body: dict[str, Any]) -> list[Told]:
     """What each target of the route would get for this request, in the order of the file."""
     found = []
+    verbatim = match.route.render is not None and match.route.render.form == "passthrough"
     for resolved in targets(match):
         name = resolved.target.provider.name
         try:
-            prepared = prepare(body, resolved.target.manner_of(resolved.model), model=resolved.model)
+            manner = resolved.target.manner_of(resolved.model)
+            prepared = prepare(body, manner, model=resolved.model, verbatim=verbatim)
         except RequestInvalid as error:
             found.append(Told(name, resolved.model, refused=error.message))
         else:

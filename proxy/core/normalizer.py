@@ -33,7 +33,7 @@ class Normalizer:
         self._choices: dict[int, Choice] = {}
         self._envelope = Envelope(context)
         self._leading: list[Chunk] = []  # chunks without content that wait for the answer's id
-        self._usage_sent = False
+        self._last: Chunk | None = None  # the usage chunk, which waits for the end: a later one would count instead
         self.usage: dict[str, Any] | None = None
         """The last usage of the stream, normalised."""
         self.error: UpstreamError | None = None
@@ -99,9 +99,12 @@ class Normalizer:
             self.error = UpstreamProtocol("The upstream ended its stream without a completion.")
             return []
         chunks = self._close(infer=True)
-        if self._context.include_usage and self.usage and not self._usage_sent:
-            self._usage_sent = True
-            chunks += self._sendable([Chunk({"choices": [], "usage": self.usage})])
+        if self._context.include_usage and self.usage:
+            last = self._last or Chunk({"choices": []})
+            if last.data.get("usage") is not self.usage:
+                last.data["usage"] = self.usage
+                last.raw = None
+            chunks += self._sendable([last])
         return chunks
 
     def end(self) -> list[Chunk]:
@@ -136,7 +139,7 @@ class Normalizer:
             raw = None
         found = usage.find(event)
         if found is not None:
-            if self._usage_sent:
+            if self._last is not None:
                 self.odd.append("duplicate_usage")
             self.usage = usage.canonical(found, self._context.dialect.usage.completion_excludes_reasoning)
         if not choices:
@@ -153,10 +156,9 @@ class Normalizer:
     def _without_choices(self, event: dict[str, Any], raw: bytes | None) -> list[Chunk]:
         """A chunk with usage alone, or with something of the host's own."""
         given = event.get("usage")
-        if given is not None and self.usage and self._context.include_usage and self.complete and not self._usage_sent:
-            self._usage_sent = True
-            event["usage"] = self.usage
-            return [Chunk(event, raw if given is self.usage else None)]
+        if given is not None and self.usage and self._context.include_usage and self.complete:
+            self._last = Chunk({**event, "usage": self.usage}, raw if given is self.usage else None)
+            return []
         if given is not None:
             del event["usage"]
             raw = None

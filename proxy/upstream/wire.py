@@ -120,7 +120,9 @@ class WireEngine:
         lines = [f"{method} {where} HTTP/1.1\r\n", "" if "host" in headers else self._host_line]
         for name, value in headers.items():
             if "\r" in value or "\n" in value or "\0" in value:
-                raise UpstreamUnavailable(f"The value of header {name!r} for provider {self.name!r} holds a line break.")
+                raise UpstreamUnavailable(
+                    f"The value of header {name!r} for provider {self.name!r} holds a line break."
+                )
             lines.append(f"{name}: {value}\r\n")
         # A request without content does not say so, unless its method has a meaning for it (RFC 9110, section 8.6).
         lines.append(f"content-length: {len(body)}\r\n\r\n" if body or method == "POST" else "\r\n")
@@ -263,4 +265,6 @@ def _reason(error: OSError | UnicodeError) -> str:
 
 def _ascii(host: str) -> str:
     """A host's name as it goes into DNS, TLS and the head."""
-    return host if host.isascii() else host.encode("idna").decode("ascii")
+    with contextlib.suppress(UnicodeError):  # a name that has no such form is found out when it is looked up
+        return host.encode("idna").decode("ascii")
+    return host

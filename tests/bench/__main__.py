@@ -23,7 +23,7 @@ from tests.bench.upstream import Upstream
 
 FIRST_TEXTS = 200
 """Requests for the time to the first text, in each repeat."""
-ATTEMPTS = 2
+ATTEMPTS = 3
 """Measurements that one cell in `--short` gets when its ratio is too high: a machine's hiccup is no regression."""
 
 

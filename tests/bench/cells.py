@@ -77,7 +77,7 @@ class Sample:
 def cells(*, short: bool) -> list[Cell]:
     """All cells, or those for which `--short` has the time."""
     brief = {"whole.reasoning_content": 1.0, "burst.reasoning_content": 1.0, "burst.think_tags": 1.0}
-    brief |= {"paced100.reasoning": 2.5}
+    brief |= {"paced100.reasoning": 1.5}
     shapes: list[tuple[Shape, int, float]] = [
         ("whole", WHOLE_CONNECTIONS, 3.0),
         ("burst", BURST_CONNECTIONS, 3.0),

@@ -221,7 +221,7 @@ def _answer_of(text: str) -> dict[str, Any]:
 
 def table_of(upstream_url: str, providers: dict[str, str]) -> str:
     """The routing table: a provider and a route for each `response` block. JSON is YAML."""
-    timeouts = {"first_byte": "30s", "first_token": "30s", "idle": "30s"}
+    timeouts = {"first_byte": "30s", "first_token": "120s", "idle": "30s"}
     config = {
         "version": 1,
         "server": {"drain": "1s"},

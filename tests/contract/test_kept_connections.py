@@ -24,6 +24,9 @@ class Wire(asyncio.Transport):
     def resume_reading(self) -> None:
         """Reading never stopped."""
 
+    def is_closing(self) -> bool:
+        return self.aborted
+
     def abort(self) -> None:
         self.aborted = True
 

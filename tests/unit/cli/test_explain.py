@@ -33,6 +33,7 @@ providers:
 routes:
   - {model: r1, targets: [switched/big, plain/small]}
   - {model: "s*", targets: [stern/big]}
+  - {model: verbatim, targets: [plain/small], render: passthrough}
 """
 QUESTION = {"role": "user", "content": "Is 3599 prime?"}
 
@@ -115,6 +116,10 @@ def test_the_body_of_each_target_is_the_very_one_that_would_be_sent(
         "refused": None,
     }
     assert second["body"] == {"model": "small", "messages": [QUESTION], **plain}
+
+
+def test_the_rendering_of_the_route_counts(explain: Explain) -> None:
+    assert "stream_options" not in explain("verbatim", "--stream", "--json").targets[0]["body"]
 
 
 def test_bodies_are_printed_for_people_with_their_notes(explain: Explain) -> None:
