@@ -35,6 +35,8 @@ class DialectReader:
         self.grammar: Grammar = grammar(dialect.tags, dialect.flag.pairs if dialect.flag else ())
         self.quick = self.fields[:1] == ("reasoning_content",) and not dialect.dedupe_repeated_reasoning
         """Whether a non-empty `reasoning_content` may pass without looking at anything else."""
+        self.simple_keys = frozenset() if dialect.dedupe_repeated_reasoning else frozenset({"role", "content", *self.fields})
+        """Keys of deltas that can be reworded without looking at anything else."""
 
     def mark(self, delta: dict[str, Any], *, whole: bool) -> Mark:
         """What the dialect's flag says of the content beside it."""
@@ -125,6 +127,23 @@ class Choice:
         self.generated = True
         self.source = "reasoning_content"
         return "reasoning"
+
+    def reworded(self, delta: dict[str, Any]) -> tuple[Kind, dict[str, Any]] | None:
+        """The canonical form of a delta in mid-answer that wants no more than a key renamed or a role left out."""
+        reader, key, content = self._reader, self.source, delta.get("content")
+        if not self.role_sent or self.waiting or not delta.keys() <= reader.simple_keys:
+            return None
+        if content.__class__ is str and content:
+            others = any(value for name, value in delta.items() if name not in ("role", "content"))
+            return ("answer", {"content": content}) if self._literal and not others else None
+        text = delta.get(key) if key is not None and key in reader.fields else None
+        if content or text.__class__ is not str or not text:
+            return None
+        if any(value for name, value in delta.items() if name not in (key, "role")) or not self._echo.leads("field", text):
+            return None
+        self.generated = True
+        twin = {"content": content} if "content" in delta else {}
+        return "reasoning", {**twin, "reasoning_content": text}
 
     def read(self, delta: dict[str, Any], word: Any = None) -> Spoken:
         """Reads one delta. `word`: the upstream's finish word, where one came with it."""

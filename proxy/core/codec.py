@@ -9,7 +9,7 @@ import orjson
 MAX_DEPTH = 200
 """Levels of nesting that `dumps` is sure to write; orjson's own limit is 254."""
 
-_BIG_INT = re.compile(rb"\d{19}")
+_BIG_INT = re.compile(rb"[:\[,]\s*-?\d{19}")  # a number that may not fit into 64 bits
 
 
 def loads(text: bytes) -> Any:

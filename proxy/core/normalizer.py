@@ -90,8 +90,15 @@ class Normalizer:
         index, delta = choice.get("index"), choice.get("delta")
         if index.__class__ is not int or delta.__class__ is not dict or index not in self._choices:
             return None
-        kind = self._choices[index].plain_kind(delta)
-        return self._envelope.stamp(Chunk(event, data, kind)) if kind else None
+        state = self._choices[index]
+        kind = state.plain_kind(delta)
+        if kind:
+            return self._envelope.stamp(Chunk(event, data, kind))
+        reworded = state.reworded(delta)
+        if reworded is None:
+            return None
+        choice["delta"] = reworded[1]
+        return self._envelope.stamp(Chunk(event, None, reworded[0]))
 
     def done(self) -> list[Chunk]:
         """`[DONE]`: what the answer's end lacks is inferred."""
@@ -104,6 +111,7 @@ class Normalizer:
             if last.data.get("usage") is not self.usage:
                 last.data["usage"] = self.usage
                 last.raw = None
+            self._last = None
             chunks += self._sendable([last])
         return chunks
 
@@ -119,7 +127,9 @@ class Normalizer:
 
     def flush(self) -> list[Chunk]:
         """Something broke: what was held, so that nothing that arrived is lost."""
-        return self._close(infer=False)
+        last = [self._last] if self._last is not None else []
+        self._last = None
+        return self._close(infer=False) + self._sendable(last)
 
     def _fail(self, value: Any, data: bytes) -> list[Chunk]:
         chunks: list[Chunk] = []

@@ -169,7 +169,8 @@ class StreamPipeline(_Reader):
                 self._ended = self._normalizer.error is not None
             if self._ended:
                 break
-        self._settle()
+        if self._ended or self._normalizer.odd:
+            self._settle()
         out.append(self._written(chunks, now))
         if self._ended:
             out.append(self._ending())

@@ -104,7 +104,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser: Any = None
         self._answer: Answer | None = None
-        self._bare_bytes = 0  # since the last piece of a body
+        self._bare_bytes = 0  # since the head, or the last piece of the body
         self._framed = False  # the head of the final answer is complete
         self._surplus = False  # bytes came after the answer
         self._reusable = False
@@ -202,15 +202,19 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._answer is not None and not self._framed:  # not a trailer
-            headers, key, text = self._answer.headers, name.decode("latin-1").lower(), value.decode("latin-1")
+            headers, key = self._answer.headers, name.decode("latin-1").lower()
+            text = value.rstrip(b" \t").decode("latin-1")
             headers[key] = f"{headers[key]}, {text}" if key in headers else text
 
     def on_headers_complete(self) -> None:
         if self._answer is None or self._surplus:
             return
         self._answer.status = self._parser.get_status_code()
+        if self._answer.headers.get("transfer-encoding", "chunked").lower() != "chunked":
+            raise httptools.HttpParserError("no other transfer coding was asked for")
         if self._answer.status >= 200:  # noqa: PLR2004 - below are interim answers (RFC 9110, section 15.2)
             self._framed = True
+            self._bare_bytes = 0
             if not self._answer.head.done():
                 self._answer.head.set_result(None)
 
@@ -248,4 +252,4 @@ class Connection(asyncio.Protocol):
 
 
 def _until_close(headers: dict[str, str]) -> bool:
-    return "content-length" not in headers and "chunked" not in headers.get("transfer-encoding", "").lower()
+    return "content-length" not in headers and "transfer-encoding" not in headers

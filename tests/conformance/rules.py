@@ -119,11 +119,6 @@ def _own_counts(d: Difference) -> bool:
     return told and d.heard.usage == d.case.expected.usage
 
 
-def _behind_usage(d: Difference) -> bool:
-    told = d.what == "C7" and d.got.startswith("a chunk after the usage")
-    return told and d.case.body.rfind(b'"choices":[]') > d.case.body.find(b'"usage":{') > 0
-
-
 def _both_texts(d: Difference) -> bool:
     return (
         d.case.name in BOTH_DEFENSIBLE
@@ -178,12 +173,6 @@ RULES: tuple[Rule, ...] = (
         "C7",
         "the counts add up, only the reasoning is more than the completion: nobody can tell which is wrong",
         _own_counts,
-    ),
-    Rule(
-        "chunk-behind-usage",
-        "C9",
-        "a chunk without choices that the upstream sends behind the usage leaves in its place",
-        _behind_usage,
     ),
     Rule(
         "both-texts-passed-on",

@@ -268,13 +268,14 @@ def test_reload_keeps_the_memory() -> None:
         assert reasoning_sent(upstream)[-1] == [thought(0)]
 
 
-def test_callers_with_the_same_words_and_ids_get_their_own() -> None:
+@pytest.mark.parametrize("clients", [CLIENTS, ""], ids=["keys of ours", "keys that we do not know"])
+def test_callers_with_the_same_words_and_ids_get_their_own(clients: str) -> None:
     async def named(asked: Asked, wire: Wire) -> None:
         await said(wire, asked, f"Thought {len(upstream.asked)}", None, [call_of("functions.weather:0", "Paris")])
 
     question = {"role": "user", "content": QUESTIONS[0]}
     returned = {"role": "assistant", "content": "", "tool_calls": [call_of("functions.weather:0", "Paris")]}
-    with proxied(named, "deepseek", "deepseek-reasoner", clients=CLIENTS) as (proxy, upstream):
+    with proxied(named, "deepseek", "deepseek-reasoner", clients=clients) as (proxy, upstream):
         for key in (A, B, A):
             with sdk(proxy, key) as client:
                 history = [question] if len(upstream.asked) < 2 else [question, returned, question]

@@ -38,6 +38,7 @@ class Visit:
 
     def __init__(self, host: "Host", sock: socket.socket, number: int) -> None:
         self.number = number
+        self.requests = 0
         self.sent = 0
         """Bytes that the operating system has taken."""
         self.gone_at: float | None = None
@@ -129,6 +130,7 @@ class Host:
 
     def took(self, visit: Visit, request: bytes) -> None:
         with self._lock:
+            visit.requests += 1
             self.requests.append((visit.number, request))
 
     def comes(self, sock: socket.socket) -> Visit:
