@@ -35,7 +35,9 @@ class DialectReader:
         self.grammar: Grammar = grammar(dialect.tags, dialect.flag.pairs if dialect.flag else ())
         self.quick = self.fields[:1] == ("reasoning_content",) and not dialect.dedupe_repeated_reasoning
         """Whether a non-empty `reasoning_content` may pass without looking at anything else."""
-        self.simple_keys = frozenset() if dialect.dedupe_repeated_reasoning else frozenset({"role", "content", *self.fields})
+        self.simple_keys = (
+            frozenset() if dialect.dedupe_repeated_reasoning else frozenset({"role", "content", *self.fields})
+        )
         """Keys of deltas that can be reworded without looking at anything else."""
 
     def mark(self, delta: dict[str, Any], *, whole: bool) -> Mark:
@@ -139,7 +141,9 @@ class Choice:
         text = delta.get(key) if key is not None and key in reader.fields else None
         if content or text.__class__ is not str or not text:
             return None
-        if any(value for name, value in delta.items() if name not in (key, "role")) or not self._echo.leads("field", text):
+        if any(value for name, value in delta.items() if name not in (key, "role")) or not self._echo.leads(
+            "field", text
+        ):
             return None
         self.generated = True
         twin = {"content": content} if "content" in delta else {}

@@ -133,16 +133,16 @@ class Dialect:
         "think",
     )
     """Keys of a flat reasoning text, in order; the first non-empty string (or object with a `text`) of a delta wins."""
-    details: Details | None = Details()  # noqa: RUF009 - frozen
+    details: Details | None = Details()
     content_parts: tuple[ContentPart, ...] = (
         ContentPart("thinking", "thinking[].text"),
         ContentPart("reasoning", "summary[].text"),
     )
-    flag: Flag | None = Flag()  # noqa: RUF009 - frozen
-    tags: Tags = Tags()  # noqa: RUF009 - frozen
-    finish_reason: FinishReasons = FinishReasons()  # noqa: RUF009 - frozen
-    tool_calls: ToolCallRules = ToolCallRules()  # noqa: RUF009 - frozen
-    usage: UsageRules = UsageRules()  # noqa: RUF009 - frozen
+    flag: Flag | None = Flag()
+    tags: Tags = Tags()
+    finish_reason: FinishReasons = FinishReasons()
+    tool_calls: ToolCallRules = ToolCallRules()
+    usage: UsageRules = UsageRules()
     dedupe_repeated_reasoning: bool = False
     """True: a reasoning delta equal to the one before it is dropped (early xAI streams repeated some)."""
 

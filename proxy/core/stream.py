@@ -141,6 +141,7 @@ class StreamPipeline(_Reader):
         super().__init__(context, timeline)
         self.begun = False
         self.done = False
+        self._tail = b""  # under `passthrough`: the last bytes, which tell whether an event is open
         rendering = context.rendering
         self._as_it_is = rendering.form == "passthrough"
         self._renderer = None if self._as_it_is or rendering == Rendering() else Renderer(rendering)
@@ -151,6 +152,8 @@ class StreamPipeline(_Reader):
         if self.done:
             return data if self._as_it_is else b""
         given = data
+        if self._as_it_is:
+            self._tail = (self._tail + data)[-4:]
         data = self._told(data)
         if self._kept(data):
             return given if self._as_it_is else b""
@@ -194,7 +197,8 @@ class StreamPipeline(_Reader):
         self._settle()
         out = self._written(chunks, now) + self._ending()
         if self._as_it_is:
-            return self._ending_of(error) if error is not None and self.error is error else b""
+            broken = error is not None and self.error is error
+            return sse.separation(self._tail) + self._ending_of(error) if broken else b""
         return out
 
     def _last_events(self) -> list[Chunk]:

@@ -74,7 +74,17 @@ class Delimiters:
 class Grammar:
     """Tags compiled for searching."""
 
-    __slots__ = ("ends_of", "flag_ends", "flag_starts", "implicit", "starts", "stray", "tags", "wrapper_ends_of", "wrappers")
+    __slots__ = (
+        "ends_of",
+        "flag_ends",
+        "flag_starts",
+        "implicit",
+        "starts",
+        "stray",
+        "tags",
+        "wrapper_ends_of",
+        "wrappers",
+    )
 
     def __init__(self, tags: Tags, flag_pairs: tuple[tuple[str, str], ...]) -> None:
         self.tags = tags

@@ -65,7 +65,7 @@ class LibraryEngine:
             try:
                 response = await self._send(self._pooled, request)
             except _STALE as error:
-                if trail.connected:
+                if trail.connected or (isinstance(error, httpx2.RemoteProtocolError) and not _closed(error)):
                     raise self._error(error, trail) from None
                 response = await self._send(self._fresh, self._request(path, headers, body, method, trail))
             return LibraryResponse(self, response)

@@ -36,7 +36,7 @@ class WireEngine:
         self._port = url.port or (443 if secure else 80)
         self._tls: ssl.SSLContext | None = tls_of(provider) if secure else None
         self._path = quote(url.path, safe="/%:@!$&'()*+,;=~-._")
-        self._query = urlencode(provider.query, quote_via=quote)
+        self._query = urlencode(provider.query)
         self._connect_s = provider.timeouts.connect_s
         host = f"[{self._host}]" if ":" in self._host else self._host
         default = self._port == (443 if secure else 80)

@@ -334,7 +334,9 @@ def test_streams_ask_for_usage_as_the_rule_says_and_whole_answers_never(rule: An
         ("always", None, {"include_usage": True}),
     ],
 )
-def test_an_answer_that_passes_as_it_is_holds_no_usage_which_nobody_asked_for(rule: Any, options: Any, sent: Any) -> None:
+def test_an_answer_that_passes_as_it_is_holds_no_usage_which_nobody_asked_for(
+    rule: Any, options: Any, sent: Any
+) -> None:
     manner = Manner(response=Dialect(usage=UsageRules(request=rule)))
     body = {"messages": [], "stream": True} | ({} if options is None else {"stream_options": options})
     assert prepare(body, manner, model="m", verbatim=True).body.get("stream_options") == sent

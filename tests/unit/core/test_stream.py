@@ -235,6 +235,19 @@ class TestC7Usage:
         assert stream(self.PLACES[place]).usage is None
         assert whole(self.PLACES[place]).usage == answer.usage
 
+    def test_of_two_the_last_one_counts_streamed_and_whole(self) -> None:
+        first = {**FRAME, "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}}
+        last = {**FRAME, "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 4, "total_tokens": 5}}
+        data = body(*text("x"), first, last)
+        assert stream(data, context(usage=True)).usage == last["usage"]
+        assert whole(data).usage == last["usage"]
+
+    def test_what_came_before_a_late_error_is_not_lost(self) -> None:
+        usage = {**FRAME, "choices": [], "usage": self.USAGE}
+        answer = stream(body(*text("x", finish="length"), usage, {"error": {"message": "no"}}), context(usage=True))
+        assert (answer.usage or {})["total_tokens"] == 560
+        assert answer.error is not None
+
     def test_a_second_one_is_counted(self) -> None:
         again = {**FRAME, "choices": [], "usage": self.USAGE}
         assert stream(body(*text("x"), again, again), context(usage=True)).odd == {"duplicate_usage": 1}

@@ -149,14 +149,16 @@ STALE: dict[str, tuple[Steps, str, list[int]]] = {
     "close after one byte": ([b"H", 0.02, FIN], "closed", [0, 0]),
     "reset after one byte": ([b"H", 0.02, RESET], "closed", [0, 0]),
     "close after an interim answer": ([head(status="100 Continue"), 0.02, FIN], "closed", [0, 0]),
-    "garbage": ([b"nonsense", FIN], "protocol", [0, 0]),
+    "garbage": ([b"nonsense\r\n\r\n", FIN], "protocol", [0, 0]),
 }
+# The library does not say whether a byte of an answer has come, so behind an HTTP proxy these are asked once more.
+UNTOLD = {"close after one byte", "reset after one byte", "close after an interim answer"}
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", STALE)
 def test_kept_connection_that_dies_unanswered_costs_one_more_try(name: str, way: str) -> None:
-    steps, heard, connections = STALE[name]
+    steps, heard, connections = STALE["close"] if way == "library" and name in UNTOLD else STALE[name]
     found = course(way, kept_then(steps, [whole(b"again")]))
     assert [str(one) for one in found.heard] == ["200 first", heard]
     assert found.connections == connections
@@ -238,7 +240,7 @@ def requested(
 HOST = {"host": "HOST"}
 POSTED = {**HOST, "content-length": "2"}
 ODD = {"api-version": "2024-10-21", "a b": "1 2/3&4=5+6%7é"}
-ENCODED = "api-version=2024-10-21&a%20b=1%202%2F3%264%3D5%2B6%257%C3%A9"
+ENCODED = "api-version=2024-10-21&a+b=1+2%2F3%264%3D5%2B6%257%C3%A9"
 REQUESTS: dict[str, tuple[dict[str, Any], str, dict[str, str]]] = {
     "plain": ({}, "POST /v1/x HTTP/1.1", POSTED),
     "no path before it": ({"base": ""}, "POST /x HTTP/1.1", POSTED),
