@@ -1,6 +1,7 @@
 """What passes as it is: relayed endpoints and the rendering `passthrough`."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -58,11 +59,11 @@ def test_an_error_after_half_an_event_is_an_event_of_its_own(chat: bool) -> None
 
 
 @pytest.mark.parametrize(("options", "sent"), [({}, None), ({"include_usage": True}, {"include_usage": True})])
-def test_passthrough_asks_for_usage_only_where_the_client_does(options: dict[str, bool], sent: object) -> None:
+def test_passthrough_asks_for_usage_only_where_the_client_does(options: dict[str, Any], sent: object) -> None:
     async def script(_: Asked, wire: Wire) -> None:
         await wire.events(*GOOD)
 
-    more = {"stream_options": options} if options else {}
+    more: dict[str, Any] = {"stream_options": options} if options else {}
     with proxied(script) as (_, upstream, client):
         assert ask(client, headers=PASSTHROUGH, **more).status_code == 200
         assert upstream.asked[0].json.get("stream_options") == sent
