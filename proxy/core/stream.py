@@ -6,6 +6,7 @@
 whatever the upstream sends, SSE or JSON: the first byte that is no white space tells which.
 """
 
+from functools import cached_property
 from typing import Any
 
 from proxy.core import codec, sse
@@ -39,13 +40,17 @@ class _Reader:
         self._timeline = timeline
         self._snapshots = context.dialect.details is not None and context.dialect.details.snapshots
         self._parser = sse.EventParser()
-        self._normalizer = Normalizer(context)
         self._json: list[bytes] | None = None  # the body, once it is known to be JSON
         self._size = 0
         self._head: bytes | None = b""  # what came before it was told; None once it is
         self._ended = False  # nothing that the upstream sends counts any more
         self.source: str | None = None
         """Where reasoning was seen: a field's name, `details`, `content_parts`, `tags`, or None."""
+
+    @cached_property
+    def _normalizer(self) -> Normalizer:
+        """Made where there are events to read: a JSON body needs none."""
+        return Normalizer(self._context)
 
     def _told(self, data: bytes) -> bytes:
         """Decides by the body's first byte whether it is JSON; returns what there is to read."""
@@ -254,15 +259,18 @@ class StreamPipeline(_Reader):
 class WholePipeline(_Reader):
     """Turns an upstream answer into one JSON body. `error` is set where the answer is an error or no completion."""
 
+    def __init__(self, context: AnswerContext, timeline: Timeline) -> None:
+        super().__init__(context, timeline)
+        self._given: list[bytes] = []
+
+    @cached_property
+    def _aggregator(self) -> Aggregator:
+        return Aggregator(snapshots=self._snapshots)
+
     @property
     def done(self) -> bool:
         """Whether nothing that may still come counts: after `[DONE]` or an error. A JSON body ends with its connection."""
         return self._ended
-
-    def __init__(self, context: AnswerContext, timeline: Timeline) -> None:
-        super().__init__(context, timeline)
-        self._given: list[bytes] = []
-        self._aggregator = Aggregator(snapshots=self._snapshots)
 
     def feed(self, data: bytes, now: float) -> bytes:
         """Takes upstream bytes; always returns b""."""
@@ -321,7 +329,12 @@ class WholePipeline(_Reader):
         answer = self._whole()
         if answer is None:
             return b""
-        self._mark(chunks_of(answer.body), now)
+        for choice in answer.body["choices"]:
+            said = choice["message"]
+            if said.get("reasoning_content"):
+                self._timeline.reasoning(now)
+            if kind_of({"choices": [{"delta": {**said, "reasoning_content": None}}]}):
+                self._timeline.answer(now)
         self._keep_messages(answer.body)
         rendered = render_whole(answer.body, self._context.rendering)
         if answer.same and rendered is answer.body:
