@@ -330,7 +330,4 @@ def _visible(text: str) -> bytes:
 
 
 def _error_headers(error: ProxyError) -> list[Header]:
-    headers: list[Header] = []
-    if error.retry_after_s is not None:
-        headers.append((b"retry-after", str(max(1, -(-error.retry_after_s // 1))).partition(".")[0].encode()))
-    return headers
+    return [(name.encode(), value.encode()) for name, value in error.headers().items()]

@@ -23,6 +23,7 @@
 The codes are those of `docs/errors.md`; `type` follows OpenAI's vocabulary.
 """
 
+import math
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -75,6 +76,13 @@ class ProxyError(Exception):
     def body(self) -> dict[str, Any]:
         """The object that goes on the wire: `{"error": {"message", "type", "param", "code"}}`."""
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+    def headers(self) -> dict[str, str]:
+        """HTTP headers that belong to the error, lower-case: when to come back, and with what."""
+        headers = {"www-authenticate": "Bearer"} if self.status == 401 else {}  # noqa: PLR2004 - RFC 9110, section 11.6.1
+        if self.retry_after_s is not None:
+            headers["retry-after"] = str(max(1, math.ceil(self.retry_after_s)))
+        return headers
 
     def event_body(self) -> dict[str, Any]:
         """The same for an error event in a stream that has begun."""

@@ -289,9 +289,8 @@ class WholePipeline(_Reader):
         if self.error is not None:
             return b""
         body = self._whole_body(now) if self._json is not None else self._aggregated(now)
-        if self.error is None and self._context.rendering.form == "passthrough":
-            return b"".join(self._given)
-        return body
+        as_it_is = self._context.rendering.form == "passthrough" and self._json is not None
+        return b"".join(self._given) if as_it_is and self.error is None else body
 
     def _aggregate(self, events: list[sse.Event], now: float) -> None:
         chunks: list[Chunk] = []

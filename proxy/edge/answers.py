@@ -21,7 +21,7 @@ def json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -
 
 def refusal(error: ProxyError, headers: dict[str, str] | None = None) -> Response:
     """An error in the shape that all errors have."""
-    return json(error.body(), error.status, headers)
+    return json(error.body(), error.status, {**error.headers(), **(headers or {})})
 
 
 def guarded(service: Service, answer: Answer) -> Answer:

@@ -160,7 +160,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         answer = self._answer
         if answer is None:
-            self.abort()  # bytes that no request asked for
+            if data.strip(b"\r\n"):  # some hosts end an answer with one line too many
+                self.abort()  # bytes that no request asked for
             return
         answer.begun = True
         try:

@@ -96,13 +96,12 @@ class Visit:
         else:
             self._sock.shutdown(socket.SHUT_WR)
 
-    def gone(self) -> bool:
+    def gone(self) -> None:
         """Waits for the client to close."""
         with contextlib.suppress(ConnectionError):
             while self._more():
                 pass
         self.gone_at = time.monotonic()
-        return True
 
     def _more(self) -> bool:
         data = self._sock.recv(1 << 16)

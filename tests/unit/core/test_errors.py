@@ -5,7 +5,16 @@ import re
 import pytest
 
 from proxy.core import errors
-from proxy.core.errors import Outcome, ProxyError, RequestInvalid, UpstreamError, UpstreamRateLimited, UpstreamRefused
+from proxy.core.errors import (
+    KeyInvalid,
+    Outcome,
+    ProxyError,
+    RateLimited,
+    RequestInvalid,
+    UpstreamError,
+    UpstreamRateLimited,
+    UpstreamRefused,
+)
 
 CLASSES = {
     value.__name__: value
@@ -56,3 +65,16 @@ def test_a_refusal_without_words_keeps_its_own() -> None:
         "param": None,
         "code": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("error", "headers"),
+    [
+        (RequestInvalid("no"), {}),
+        (KeyInvalid("no"), {"www-authenticate": "Bearer"}),
+        (RateLimited("no", retry_after_s=1.2), {"retry-after": "2"}),
+        (RateLimited("no", retry_after_s=0.0), {"retry-after": "1"}),
+    ],
+)
+def test_a_refusal_says_when_to_come_back_and_with_what(error: ProxyError, headers: dict[str, str]) -> None:
+    assert error.headers() == headers

@@ -1,5 +1,6 @@
 """Bodies that are not what was asked for, or break in an awkward place; and the renderings of a whole pipeline."""
 
+import json
 from typing import Any
 
 import pytest
@@ -293,12 +294,16 @@ class TestPassthrough:
         data = body(*text("x", finish=None), done=False)
         assert piped([data], self.PASS, RESET)[0] == data + event(RESET.body()) + DONE
 
+    def test_a_stream_that_nobody_asked_for_becomes_a_body_all_the_same(self) -> None:
+        pipeline = WholePipeline(self.PASS, Timeline(0.0))
+        pipeline.feed(body(*text("x")), 1.0)
+        assert json.loads(pipeline.close(2.0))["choices"][0]["message"]["content"] == "x"
+
     def test_a_whole_body_leaves_as_it_came_unless_it_is_an_error(self) -> None:
         data = b" " + dumped(message(content="<think>a</think>x"))
-        for given in (data, body(*text("x"))):
-            pipeline = WholePipeline(self.PASS, Timeline(0.0))
-            pipeline.feed(given, 1.0)
-            assert pipeline.close(2.0) == given
+        pipeline = WholePipeline(self.PASS, Timeline(0.0))
+        pipeline.feed(data, 1.0)
+        assert pipeline.close(2.0) == data
         pipeline = WholePipeline(self.PASS, Timeline(0.0))
         pipeline.feed(b'{"error": {"message": "no"}}', 1.0)
         assert pipeline.close(2.0) == b""

@@ -1,30 +1,25 @@
 """Our own HTTP engine against the library's: the same hosts, the same outcome."""
 
 import asyncio
+import shutil
+import socket
+import ssl
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-import uvloop
 
-from proxy.core.errors import ProxyError, UpstreamProtocol
-from proxy.settings.model import Provider
-from proxy.upstream.client import LibraryEngine
+from proxy.settings.model import Provider, Timeouts
 from proxy.upstream.engine import Engine
-from proxy.upstream.wire import WireEngine
 from tests.support.answers import ANSWERS, FIN, RESET, head, whole
-from tests.support.peer import End, Host, Script, Steps, Visit, answering, peer
+from tests.support.asking import WAYS, Heard, ask
+from tests.support.peer import End, Host, Script, Steps, Visit, answering, certificate, peer
 
-PATIENCE_S = 0.7
-"""An engine that has nothing to say for so long waits for more."""
 SECOND = whole(b"second")
-WAYS: dict[str, tuple[Callable[[Provider], Engine], Callable[[], asyncio.AbstractEventLoop]]] = {
-    "library": (LibraryEngine, asyncio.new_event_loop),
-    "own": (WireEngine, asyncio.new_event_loop),
-    "own on uvloop": (WireEngine, uvloop.new_event_loop),
-}
 
 # Answer → (why they differ, what the library makes of it, whether it uses the connection again).
 DIFFERENCES = {
@@ -51,44 +46,6 @@ DIFFERENCES = {
 
 
 @dataclass
-class Heard:
-    """What came of one request."""
-
-    status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    failed: str = ""
-    message: str = ""
-
-    def __str__(self) -> str:
-        if not self.status:
-            return self.failed
-        shown = f"x-a={self.headers['x-a']} " if "x-a" in self.headers else ""
-        return f"{self.status} {shown}{self.body.decode()}{self.failed and f', then {self.failed}'}"
-
-
-async def ask(engine: Engine, path: str = "/x", headers: dict[str, str] | None = None, method: str = "POST") -> Heard:
-    heard = Heard()
-    body = b"{}" if method == "POST" else b""
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            response = await engine.open(path, headers or {}, body, method)
-            heard.status, heard.headers = response.status, response.headers
-            try:
-                while data := await response.read():
-                    heard.body += data
-            finally:
-                await response.aclose()
-    except ProxyError as error:
-        words = ("undecodable", "broken") if heard.status else ("protocol", "closed")
-        heard.failed = words[0 if isinstance(error, UpstreamProtocol) else 1]
-        heard.message = error.message
-    except TimeoutError:
-        heard.failed = "silence"
-    return heard
-
-
-@dataclass
 class Course:
     """What came of some requests, one after the other."""
 
@@ -98,11 +55,18 @@ class Course:
     visits: int
 
 
-def course(way: str, script: Callable[[], Script], *, count: int = 2, pause: float = 0.04) -> Course:
+def course(
+    way: str,
+    script: Callable[[], Script],
+    *,
+    count: int = 2,
+    pause: float = 0.04,
+    tls: tuple[Path, ssl.SSLContext] | None = None,
+) -> Course:
     kind, loop = WAYS[way]
 
     async def main(host: Host) -> list[Heard]:
-        engine = kind(Provider("p", f"{host.url}/v1"))
+        engine = kind(Provider("p", f"{host.url}/v1", tls_ca=tls and tls[0]))
         heard = []
         try:
             for number in range(count):
@@ -112,7 +76,7 @@ def course(way: str, script: Callable[[], Script], *, count: int = 2, pause: flo
             await engine.aclose()
         return heard
 
-    with peer(script()) as host, asyncio.Runner(loop_factory=loop) as runner:
+    with peer(script(), tls=tls and tls[1]) as host, asyncio.Runner(loop_factory=loop) as runner:
         heard = runner.run(main(host))
     return Course(heard, [connection for connection, _ in host.requests], len(host.visits))
 
@@ -263,3 +227,149 @@ REQUESTS: dict[str, tuple[dict[str, Any], str, dict[str, str]]] = {
 def test_request_is_the_same_from_both_engines(name: str, way: str) -> None:
     asked, line, headers = REQUESTS[name]
     assert requested(way, **asked) == (line, headers)
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
+    """(the file of a certificate for localhost and 127.0.0.1, a host's context with it)"""
+    if shutil.which("openssl") is None:
+        pytest.skip("TLS IS NOT TESTED: there is no openssl command to make a certificate with")
+    return certificate(tmp_path_factory.mktemp("tls"))
+
+
+def called(way: str, url: str, **more: Any) -> Heard:
+    """What comes of one request to any URL."""
+    kind, loop = WAYS[way]
+
+    async def main() -> Heard:
+        engine = kind(Provider("p", url, **more))
+        try:
+            return await ask(engine)
+        finally:
+            await engine.aclose()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        return runner.run(main())
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_certificate_of_an_own_authority_is_accepted(name: str, way: str, signed: tuple[Path, ssl.SSLContext]) -> None:
+    with peer(answering([whole()]), tls=signed[1]) as host:
+        assert str(called(way, host.url.replace("127.0.0.1", name), tls_ca=signed[0])) == "200 hello"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_any_certificate_is_accepted_without_verification(way: str, signed: tuple[Path, ssl.SSLContext]) -> None:
+    with peer(answering([whole()]), tls=signed[1]) as host:
+        assert str(called(way, host.url, tls_verify=False)) == "200 hello"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_certificate_of_nobody_we_know_is_not_accepted(way: str, signed: tuple[Path, ssl.SSLContext]) -> None:
+    with peer(answering([whole()]), tls=signed[1]) as host:
+        heard = called(way, host.url)
+        assert not host.requests
+    message = "Provider 'p' cannot be reached at 127.0.0.1: its TLS certificate is not accepted."
+    assert (heard.failed, heard.message) == ("closed", message)
+
+
+@pytest.mark.usefixtures("signed")  # or there is no openssl
+@pytest.mark.parametrize("way", WAYS)
+def test_certificate_of_another_host_is_not_accepted(way: str) -> None:
+    with TemporaryDirectory() as folder:
+        pem, context = certificate(Path(folder), "other.example", "127.0.0.2")
+        with peer(answering([whole()]), tls=context) as host:
+            heard = called(way, host.url, tls_ca=pem)
+            assert not host.requests
+    message = "Provider 'p' cannot be reached at 127.0.0.1: its TLS certificate is not accepted."
+    assert (heard.failed, heard.message) == ("closed", message)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_plain_host_where_tls_is_expected_fails_for_its_tls(way: str) -> None:
+    def script(visit: Visit) -> None:
+        visit.send(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+        visit.gone()
+
+    with peer(script) as host:
+        heard = called(way, host.url.replace("http:", "https:"))
+    assert (heard.failed, heard.message) == ("closed", "Provider 'p' cannot be reached at 127.0.0.1: TLS failed.")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_host_that_closes_in_the_handshake_cannot_be_reached(way: str) -> None:
+    with peer(lambda visit: None) as host:
+        heard = called(way, host.url.replace("http:", "https:"))
+    assert heard.failed == "closed"
+    assert heard.message.startswith("Provider 'p' cannot be reached at 127.0.0.1: ")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_host_that_is_silent_in_the_handshake_takes_the_limit_of_connecting(way: str) -> None:
+    with peer(lambda visit: visit.gone()) as host:
+        heard = called(way, host.url.replace("http:", "https:"), timeouts=Timeouts(connect_s=0.2))
+        assert host.until(lambda host: host.open == 0, 1)
+    message = "No connection to provider 'p' within 0.2 s (timeouts.connect)."
+    assert (heard.failed, heard.message) == ("closed", message)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_tls_host_where_plain_http_is_expected_does_not_speak_http(
+    way: str, signed: tuple[Path, ssl.SSLContext]
+) -> None:
+    with peer(answering([whole()]), tls=signed[1]) as host:
+        assert called(way, host.url.replace("https:", "http:")).failed in {"protocol", "closed"}
+
+
+TLS_ANSWERS = ["chunked in pieces", "until close", "close in the body", "close in a chunk", "surplus: garbage"]
+
+
+@pytest.mark.parametrize("name", TLS_ANSWERS)
+def test_answers_mean_the_same_in_tls(name: str, signed: tuple[Path, ssl.SSLContext]) -> None:
+    said = ANSWERS[name]
+    for way in WAYS:
+        found = course(way, lambda: answering(said.steps, [SECOND]), tls=signed)
+        assert str(found.heard[0]) == said.heard
+        if way != "library" or name not in DIFFERENCES:
+            assert str(found.heard[1]) == "200 second"
+            assert found.connections == [0, 0 if said.again else 1]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_stale_connection_costs_one_more_try_in_tls(way: str, signed: tuple[Path, ssl.SSLContext]) -> None:
+    found = course(way, kept_then([FIN], [whole(b"again")]), tls=signed)
+    assert [str(one) for one in found.heard] == ["200 first", "200 again"]
+    assert found.connections == [0, 0, 1]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_ipv6_address_is_called_by_its_literal(way: str) -> None:
+    try:
+        with peer(answering([whole()]), family=socket.AF_INET6) as host:
+            assert str(called(way, host.url)) == "200 hello"
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+    name = host.url.removeprefix("http://").encode()
+    assert b"\r\nhost: " + name + b"\r\n" in host.requests[0][1].replace(b"Host:", b"host:")
+
+
+UNREACHABLE = {
+    "http://127.0.0.1:9": "Provider 'p' cannot be reached at 127.0.0.1: connection refused.",
+    "http://localhost:9": "Provider 'p' cannot be reached at localhost: connection refused.",
+    "http://no-such-host.invalid": "Provider 'p' cannot be reached at no-such-host.invalid: no such host.",
+    "https://no-such-host.invalid": "Provider 'p' cannot be reached at no-such-host.invalid: no such host.",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("url", UNREACHABLE)
+def test_unreachable_host_is_named_with_the_reason(url: str, way: str) -> None:
+    heard = called(way, f"{url}/v1", query={"key": "hidden"})
+    assert (heard.failed, heard.message) == ("closed", UNREACHABLE[url])
+
+
+@pytest.mark.parametrize("way", ["own", "own on uvloop"])
+@pytest.mark.parametrize("url", ["http://a..b", "http://ü..de", f"http://{'a' * 70}.example"])
+def test_name_that_cannot_be_looked_up_is_no_such_host(url: str, way: str) -> None:
+    assert called(way, url).message.endswith(": no such host.")
