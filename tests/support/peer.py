@@ -4,6 +4,7 @@ A host runs in threads of its own with blocking calls, so that nothing of it run
 """
 
 import contextlib
+import errno
 import socket
 import ssl
 import struct
@@ -194,7 +195,8 @@ class _Listener:
         except (ssl.SSLError, ConnectionError):
             pass  # the client's doing; what it sees is what the test looks at
         except OSError as error:
-            if not self._stopping:
+            # A client that reset the connection leaves a socket which is no longer connected.
+            if not self._stopping and error.errno != errno.ENOTCONN:
                 self._host.failures.append(error)
         except BaseException as error:
             self._host.failures.append(error)

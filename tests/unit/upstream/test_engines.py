@@ -369,6 +369,14 @@ def test_unreachable_host_is_named_with_the_reason(url: str, way: str) -> None:
     assert (heard.failed, heard.message) == ("closed", UNREACHABLE[url])
 
 
+@pytest.mark.parametrize("way", ["library", "own"])  # uvloop does not ask `socket`
+def test_host_with_two_addresses_that_both_refuse_has_refused(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 9)) for address in ("127.0.0.1", "127.0.0.2")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    heard = called(way, "http://two.example:9")
+    assert heard.message == "Provider 'p' cannot be reached at two.example: connection refused."
+
+
 @pytest.mark.parametrize("way", ["own", "own on uvloop"])
 @pytest.mark.parametrize("url", ["http://a..b", "http://ü..de", f"http://{'a' * 70}.example"])
 def test_name_that_cannot_be_looked_up_is_no_such_host(url: str, way: str) -> None:

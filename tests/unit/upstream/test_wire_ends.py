@@ -148,8 +148,9 @@ def test_retired_engine_closes_what_is_idle_and_lets_open_answers_end(loop: Loop
         assert host.open == 2
         await engine.retire()
         await until(lambda: host.open == 1, 0.1)
-        late = await engine.open("/x", {}, b"{}")  # a second try of a request that began before
+        late = await engine.open("/slow", {}, b"{}")  # a second try of a request that began before
         assert await rest(response) == b"two"
+        await until(lambda: host.open == 1, 0.1)
         await response.aclose()
         assert await rest(late) == b"onetwo"
         assert engine.users == 1
@@ -178,6 +179,7 @@ def test_closed_engine_ends_everything_at_once(loop: Loop) -> None:
             assert isinstance(error, UpstreamUnavailable)
         with pytest.raises(UpstreamUnavailable, match="The connections to provider 'p' are closed"):
             await engine.open("/x", {}, b"{}")
+        await asyncio.sleep(0.02)
         assert (len(host.visits), engine.users) == (2, 0)
 
     run(loop, always(DONE), use, max_connections=2)
