@@ -34,8 +34,8 @@ TINY = (50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 
 """Seconds: what the proxy itself adds."""
 TARGET = ("route", "provider", "model")
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-GaugeMode = Literal["livemostrecent", "livesum"]
-"""What several processes show together: the newest value, or the sum."""
+GaugeMode = Literal["livemostrecent", "livesum", "livemin"]
+"""What several processes show together: the newest value, the sum, or the least."""
 
 
 class MemoryResult(StrEnum):
@@ -87,6 +87,14 @@ class Metrics:
             "normalizer_events_total", "Oddities met in upstream answers.", ("provider", "model", "kind")
         )
         self.attempts = count("upstream_attempts_total", "Tries of upstream targets.", ("provider", "model", "outcome"))
+        self.retries = count("retries_total", "Tries of the same target again.", ("provider", "model", "reason"))
+        self.fallbacks = count(
+            "fallbacks_total", "Changes to the next target.", ("route", "from_provider", "to_provider", "reason")
+        )
+        self.available = self._gauge(
+            "upstream_available", "0 while a target of the provider cools down, else 1.", ("provider",), mode="livemin"
+        )
+        self.resting: dict[str, set[str]] = {}
         self.healings = count(
             "self_heal_total", "Remedies learnt from refusals.", ("provider", "model", "action", "field")
         )
@@ -174,6 +182,8 @@ class TargetMetrics:
         self._cached = metrics.cached_tokens.labels(*key, "reported")
         self._reasoning_tokens = metrics.reasoning_tokens.labels(*key, "reported")
         self._in_flight = metrics.in_flight.labels(route)
+        if provider:
+            metrics.available.labels(provider).set(0 if metrics.resting.get(provider) else 1)
         self._attempts = {o: metrics.attempts.labels(provider, model, o) for o in AttemptOutcome} if provider else {}
         self._disconnects = {phase: metrics.disconnects.labels(route, phase) for phase in Phase}
         self._limited = {limit: metrics.limited.labels(route, limit) for limit in Limit}
@@ -191,6 +201,20 @@ class TargetMetrics:
         self._attempts[outcome].inc()
         for kind, count in events.items():
             self._metrics.events.labels(self.provider, self.model, kind).inc(count)
+
+    def retry(self, reason: AttemptOutcome) -> None:
+        """This target is tried once more, after a try that ended so."""
+        self._metrics.retries.labels(self.provider, self.model, reason).inc()
+
+    def fallback(self, reason: AttemptOutcome, to: "TargetMetrics") -> None:
+        """The target `to` is tried next, after a try of this one that ended so."""
+        self._metrics.fallbacks.labels(self.route, self.provider, to.provider, reason).inc()
+
+    def available(self, ok: bool, model: str | None = None) -> None:
+        """The target came back, or is passed over from now on. `model`: as the provider calls it, where that differs."""
+        resting = self._metrics.resting.setdefault(self.provider, set())
+        (resting.discard if ok else resting.add)(model or self.model)
+        self._metrics.available.labels(self.provider).set(0 if resting else 1)
 
     def healed(self, action: str, field: str) -> None:
         """A refused request to this target was mended; both words are of closed sets (`core/healing.py`)."""

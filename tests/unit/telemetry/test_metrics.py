@@ -28,6 +28,9 @@ LABELS = {
     "overhead_seconds": {"stage"},
     "normalizer_events_total": {"provider", "model", "kind"},
     "upstream_attempts_total": {"provider", "model", "outcome"},
+    "retries_total": {"provider", "model", "reason"},
+    "fallbacks_total": {"route", "from_provider", "to_provider", "reason"},
+    "upstream_available": {"provider"},
     "self_heal_total": {"provider", "model", "action", "field"},
     "memory_total": {"provider", "model", "result"},
     "memory_entries": set[str](),
@@ -56,6 +59,8 @@ def test_families_have_the_promised_names_and_labels() -> None:
     metrics = Metrics("1.2.3")
     metrics.target("r", "p", "m").attempt(AttemptOutcome.OK, {"malformed_json": 1})
     metrics.target("r", "p", "m").healed("drop", "reasoning_content")
+    metrics.target("r", "p", "m").retry(AttemptOutcome.HTTP_5XX)
+    metrics.target("r", "p", "m").fallback(AttemptOutcome.HTTP_5XX, metrics.target("r", "q", "m"))
     found: dict[str, set[str]] = {}
     for family in metrics.registry.collect():
         if not family.name.startswith("reasoning_proxy_"):
@@ -86,7 +91,7 @@ def test_gauges_name_their_mode_so_that_no_process_id_becomes_a_label() -> None:
     metrics = Metrics("1")
     gauges = [one for one in vars(metrics).values() if isinstance(one, Gauge)]
     assert len(gauges) >= 3
-    assert {gauge._multiprocess_mode for gauge in gauges} == {"livesum", "livemostrecent"}
+    assert {gauge._multiprocess_mode for gauge in gauges} == {"livesum", "livemostrecent", "livemin"}
 
 
 def test_two_applications_share_nothing() -> None:
@@ -141,6 +146,26 @@ def test_refusal_by_a_limit_and_a_disconnect_are_counted_by_route() -> None:
         metrics.ended(exchange)
     assert value(metrics, "rate_limited_total", route="r", limit="concurrent_streams") == 1.0
     assert value(metrics, "client_disconnects_total", route="r", phase="reasoning") == 1.0
+
+
+def test_provider_is_available_once_none_of_its_targets_rests() -> None:
+    metrics = Metrics("1")
+    one, two = metrics.target("r", "p", "m"), metrics.target("r", "p", "n")
+    seen = [value(metrics, "upstream_available", provider="p")]
+    for target, ok in ((one, False), (two, False), (one, True), (two, True)):
+        target.available(ok)
+        seen.append(value(metrics, "upstream_available", provider="p"))
+    assert seen == [1.0, 0.0, 0.0, 0.0, 1.0]
+
+
+def test_retries_and_fallbacks_say_why_and_where_to() -> None:
+    metrics = Metrics("1")
+    one, two = metrics.target("r", "p", "m"), metrics.target("r", "q", "n")
+    one.retry(AttemptOutcome.HTTP_429)
+    one.fallback(AttemptOutcome.CONNECT_TIMEOUT, two)
+    assert value(metrics, "retries_total", provider="p", model="m", reason="http_429") == 1.0
+    moved = {"route": "r", "from_provider": "p", "to_provider": "q", "reason": "connect_timeout"}
+    assert value(metrics, "fallbacks_total", **moved) == 1.0
 
 
 def test_overhead_has_three_stages() -> None:
