@@ -52,9 +52,10 @@ def test_usage_is_asked_of_the_upstream_and_shown_only_to_who_asked() -> None:
 
 
 def test_metrics_name_the_configured_model_never_the_clients() -> None:
-    with proxied() as (_, __, client):
+    with proxied() as (proxy, _, client):
         client.post(CHAT, json={**BODY, "model": "qwen-canary"})
         client.post(CHAT, json={**BODY, "model": "unknown-canary"})
+        proxy.requests(2)
         response = client.get("/metrics")
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert "canary" not in response.text
