@@ -19,6 +19,7 @@ COMMANDS = {
     "explain": "how a model is resolved, and where each value comes from",
     "normalize": "run a recorded upstream body through the core, offline",
     "replay": "serve recordings as an upstream",
+    "doctor": "probe a live upstream: how it speaks, and which YAML reads it",
     "providers": "list the built-in providers",
 }
 """Name and summary. The module of a command is imported when it is called: most need a fraction of the others' imports."""

@@ -15,6 +15,7 @@ from proxy.routing import Allowed
 from proxy.settings.model import Provider, Route, Target
 from proxy.upstream import authority
 from proxy.upstream.engine import Engine
+from proxy.upstream.listing import names_in
 
 ASK_S = 3.0
 """How long a provider may take to list its models; its patterns are listed where it takes longer."""
@@ -127,15 +128,6 @@ async def _ask(provider: Provider, engine: Engine) -> tuple[str, ...]:
                     body += data
             finally:
                 await response.aclose()
-        return tuple(_names_in(loads(body)))
+        return tuple(names_in(loads(body)))
     except (TimeoutError, ProxyError, ValueError, RecursionError):
         return ()
-
-
-def _names_in(listing: Any) -> Iterable[str]:
-    """`{"data": [{"id": …}]}`, as OpenAI lists them, or a bare list (Together)."""
-    entries = listing.get("data", listing.get("models")) if isinstance(listing, dict) else listing
-    for entry in entries if isinstance(entries, list) else []:
-        name = entry.get("id", entry.get("name")) if isinstance(entry, dict) else entry
-        if isinstance(name, str) and name:
-            yield name

@@ -36,6 +36,8 @@ class BuiltIn:
     notes: tuple[str, ...]
     manner_of: Callable[[str], Manner] = field(compare=False, repr=False)
     """Upstream model name → how it speaks."""
+    patterns: tuple[str, ...] = ()
+    """Of its `models:`, in their order; as a model name, each matches itself."""
 
 
 class Library:
@@ -110,6 +112,7 @@ def _built_in(name: str, layers: tuple[Layer, ...]) -> BuiltIn:
     own = plain(layers[-1].branch)
     keys = [layer.branch.value("api_key") for layer in layers if "api_key" in layer.branch.children]
     key = keys[-1] if keys else None
+    manners = MannerLayers(layers)
     return BuiltIn(
         name=name,
         title=own["title"],
@@ -119,5 +122,6 @@ def _built_in(name: str, layers: tuple[Layer, ...]) -> BuiltIn:
         checked=own["checked"],
         sources=own["sources"],
         notes=own.get("notes", ()),
-        manner_of=MannerLayers(layers),
+        manner_of=manners,
+        patterns=manners.patterns,
     )

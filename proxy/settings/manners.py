@@ -32,6 +32,11 @@ class MannerLayers:
             self._by_model[model] = manner
         return manner
 
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The patterns of `models`, in their order; each also matches itself."""
+        return tuple(pattern for pattern, _ in self._patterns)
+
     def explain(self, model: str) -> list[Explained]:
         """Every value of the three blocks for this upstream model, with its origin."""
         return list(explain(BLOCKS_OBJECT, self._merged(self._matching(model))))

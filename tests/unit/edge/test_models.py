@@ -2,8 +2,9 @@
 
 import pytest
 
-from proxy.edge.models import _asked_for, _names_in, _patterns
+from proxy.edge.models import _asked_for, _patterns
 from proxy.settings.model import Provider, Route, Target
+from proxy.upstream.listing import names_in
 
 PROVIDER = Provider("p", "http://x")
 
@@ -50,4 +51,4 @@ def test_narrower_pattern_stands_for_unknown_models(allowed: tuple[str, ...] | N
     ],
 )
 def test_lists_of_any_shape_are_read(listing: object, names: list[str]) -> None:
-    assert list(_names_in(listing)) == names
+    assert list(names_in(listing)) == names
