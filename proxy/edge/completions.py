@@ -108,6 +108,7 @@ class _Call:
             kind,
             self._candidates(state, match, caller, body, kind, rendering),
             match.route.retry.attempts,
+            match.route.retry.cooldown_s,
             state.settings.server.heartbeat_s if kind is Kind.STREAM else 0.0,
             caller.key,
         )
@@ -118,12 +119,18 @@ class _Call:
     def _candidates(
         self, state: State, match: Match, caller: keys.Caller, body: dict[str, Any], kind: Kind, rendering: Rendering
     ) -> list[Candidate]:
-        draw = random.random()  # noqa: S311 - spreads load
-        order = ordered(targets(match), match.route.strategy, draw=draw, health=self._service.health.view())
+        service = self._service
+        order = ordered(
+            targets(match),
+            match.route.strategy,
+            health=lambda one: service.health.of(one.key),
+            now=service.clock(),
+            draw=random.random(),  # noqa: S311 - spreads load
+        )
         # What one target of a route says, the next one of it may be asked about.
         keeps = any(one.target.manner_of(one.model).history.memory != "off" for one in order)
         messages = [] if kind is Kind.RAW else body["messages"]
-        recall = Recall(self._service.memory, _digest(caller), messages, keeps=keeps)
+        recall = Recall(service.memory, _digest(caller), messages, keeps=keeps)
         asked = _Asked(body, kind, rendering, recall)
         return [self._candidate(state, match, resolved, asked) for resolved in order]
 

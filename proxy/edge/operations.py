@@ -32,13 +32,14 @@ class Operations:
         if self._service.drain.begun:
             return answers.refusal(ShuttingDown("The proxy is shutting down."))
         if not self._service.ready:
-            return answers.refusal(NoTarget("No route has a target."))
+            return answers.refusal(NoTarget("No route has a target that can be asked."))
         return answers.json({"status": "ready"})
 
     async def metrics(self, request: Request) -> Response:
         """The exposition; made in a thread, because it takes long enough to hold up every stream."""
         if self._ask_key:
             keys.identify(heads.headers_of(request.scope), self._service.state.settings.clients)
+        self._service.health.review(self._service.clock())
         text = await asyncio.to_thread(self._service.metrics.render)
         return Response(text, media_type=CONTENT_TYPE)
 

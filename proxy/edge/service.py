@@ -8,8 +8,9 @@ from typing import Self
 
 from proxy.edge.limits import Limiter
 from proxy.relay import Drain, Relay
-from proxy.routing import Table
+from proxy.routing import Standing, Table
 from proxy.settings import Settings, SettingsError
+from proxy.settings.model import Target
 from proxy.telemetry.logs import Log
 from proxy.telemetry.metrics import Metrics
 from proxy.upstream.engine import Engine, engine_of
@@ -65,7 +66,8 @@ class Service:
     def _bind(self, settings: Settings) -> None:
         for route in settings.routes:
             for target in route.targets:
-                self.metrics.target(route.model, target.provider.name, target.model)
+                metrics = self.metrics.target(route.model, target.provider.name, target.model)
+                self.health.of((target.provider.name, target.model)).tell = metrics.available
 
     async def reload(self) -> list[str]:
         """Reads the configuration and puts it in force whole, or not at all; gives the mistakes found.
@@ -83,6 +85,7 @@ class Service:
                 self.log.event("error", "reload_refused", mistakes=mistakes)
                 return mistakes
             old, self.state = self.state, State.of(settings)
+            self.health.forgive()
             self._bind(settings)
             self.metrics.reloaded(ok=True)
             self.log.event("info", "reloaded", routes=len(settings.routes), providers=len(settings.providers))
@@ -92,8 +95,17 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Whether new requests should come here."""
-        return not self.drain.begun and any(route.targets for route in self.state.settings.routes)
+        """Whether new requests should come here: not while draining, nor where no route has a target to ask."""
+        now = self.clock()
+        return not self.drain.begun and any(
+            self._usable(target, now) for route in self.state.settings.routes for target in route.targets
+        )
+
+    def _usable(self, target: Target, now: float) -> bool:
+        # The models of a wildcard fail one by one, and those that nobody has asked for may be well.
+        if "{" in target.model:
+            return True
+        return self.health.of((target.provider.name, target.model)).standing(target.model, now) is not Standing.SHUT
 
     async def aclose(self) -> None:
         """Closes all connections to providers."""

@@ -1,52 +1,68 @@
-"""The order in which a route's targets are tried. Pure: chance and health are arguments."""
+"""The order in which a route's targets are tried. Pure: chance, time and health are arguments."""
 
 import bisect
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from proxy.routing.table import ResolvedTarget, TargetKey
+from proxy.routing.circuit import Standing
+from proxy.routing.table import ResolvedTarget
 from proxy.settings.model import Strategy
 
+MEASURE_AGAIN_S = 300.0
+"""A time to the first content that is older says nothing any more: `fastest` then measures the target again."""
 
-@dataclass(frozen=True, slots=True)
-class Health:
+
+class Health(Protocol):
     """What is known of one target."""
 
-    in_flight: int = 0
+    in_flight: int
     """Requests open now."""
-    latency_s: float | None = None
-    """Average seconds to the first token; None: not measured yet."""
+    latency_s: float | None
+    """Average seconds to the first generated content of a stream; None: not measured yet."""
+    measured_at: float
+    """When that was measured last, in monotonic seconds."""
 
-
-_UNKNOWN = Health()
+    def standing(self, model: str, now: float) -> Standing:
+        """Whether it may be asked for this model now."""
 
 
 def ordered(
     targets: Sequence[ResolvedTarget],
     strategy: Strategy,
     *,
+    health: Callable[[ResolvedTarget], Health],
+    now: float,
     draw: float = 0.0,
-    health: Mapping[TargetKey, Health] | None = None,
 ) -> list[ResolvedTarget]:
-    """`targets` in the order to try. `draw` is a random number in [0, 1), used by `weighted`.
+    """`targets` in the order to try. `draw` is a random number in [0, 1), used by `weighted`; `now` monotonic seconds.
 
     `failover`: as in the file. `weighted`: by chance, in proportion to the weights. `least_busy`: fewest open requests
-    for its weight first. `fastest`: lowest latency first, a target that was not measured yet before all others.
-    Ties keep the order of the file; a target of weight 0 comes after all that have a weight, except under `failover`.
+    for its weight first. `fastest`: shortest time to the first content first; a target that has not been measured, or
+    not for five minutes, before all others, one request at a time. Ties keep the order of the file; a target of weight 0
+    comes after all that have a weight, except under `failover`. Targets that rest come after those, then shut ones.
     """
-    known = health or {}
-    if strategy == "failover":
+    if len(targets) < 2:  # noqa: PLR2004 - nothing to order
         return list(targets)
-    weighted = [t for t in targets if t.target.weight > 0]
-    spare = [t for t in targets if t.target.weight <= 0]
+    found = [(target, health(target)) for target in targets]
     if strategy == "weighted":
-        return _drawn(weighted, draw) + spare
-    if strategy == "least_busy":
-        return sorted(weighted, key=lambda t: known.get(t.key, _UNKNOWN).in_flight / t.target.weight) + sorted(
-            spare, key=lambda t: known.get(t.key, _UNKNOWN).in_flight
-        )
-    return sorted(weighted, key=lambda t: known.get(t.key, _UNKNOWN).latency_s or 0.0) + spare
+        order = _drawn([t for t in targets if t.target.weight > 0], draw)
+        found = [(target, health(target)) for target in order] + [f for f in found if f[0].target.weight <= 0]
+    elif strategy == "least_busy":
+        found.sort(key=lambda one: (one[0].target.weight <= 0, one[1].in_flight / max(1, one[0].target.weight)))
+    elif strategy == "fastest":
+        found.sort(key=lambda one: (one[0].target.weight <= 0, _expected_s(one[1], now)))
+    found.sort(key=lambda one: one[1].standing(one[0].model, now))
+    return [target for target, _ in found]
+
+
+def _expected_s(health: Health, now: float) -> float:
+    known = health.latency_s
+    fresh = known is not None and now - health.measured_at < MEASURE_AGAIN_S
+    if not fresh and not health.in_flight:
+        return 0.0
+    return math.inf if known is None else known
 
 
 def _drawn(targets: list[ResolvedTarget], draw: float) -> list[ResolvedTarget]:

@@ -132,6 +132,7 @@ class Attempt:
         exchange: Exchange,
         sink: Sink,
         clock: Callable[[], float],
+        began: float = 0.0,
     ) -> None:
         self._candidate = candidate
         self._path = path
@@ -140,6 +141,7 @@ class Attempt:
         self._exchange = exchange
         self._sink = sink
         self._clock = clock
+        self._began = began
         self._hidden = authority.secrets(candidate.provider, client_key)
         self._timeline = Timeline(exchange.started)
         self._pipeline: Pipeline | None = None
@@ -147,7 +149,8 @@ class Attempt:
         self._content_type = EVENT_STREAM
         self._censor: authority.Censor | None = None
         self._complete = False
-        self._outcome = AttemptOutcome.CANCELLED
+        self.outcome = AttemptOutcome.CANCELLED
+        """How it ended, once it has."""
         self.said: object = None
         """The JSON or text of the error that the target answered with."""
         self.deadline = Deadline(candidate.provider.name, candidate.provider.timeouts, clock)
@@ -164,16 +167,16 @@ class Attempt:
         try:
             return await self._run()
         except TimeoutError:
-            self._outcome = self.deadline.outcome
+            self.outcome = self.deadline.outcome
             return self._failed(self.deadline.error)
         except ProxyError as error:
             return self._failed(error)
         except asyncio.CancelledError:
-            self._outcome = AttemptOutcome.CANCELLED
+            self.outcome = AttemptOutcome.CANCELLED
             raise
         finally:
             if self._timeline.upstream_written is not None:
-                self._candidate.metrics.attempt(self._outcome, self._timeline.events)
+                self._candidate.metrics.attempt(self.outcome, self._timeline.events)
             if self._response is not None and self._complete:
                 self._response.release()
             elif self._response is not None:
@@ -210,13 +213,13 @@ class Attempt:
         try:
             self._response = response = await self._candidate.engine.open(self._path, head, body)
         except UpstreamTimeout:
-            self._outcome = AttemptOutcome.CONNECT_TIMEOUT
+            self.outcome = AttemptOutcome.CONNECT_TIMEOUT
             raise
         except UpstreamProtocol:
-            self._outcome = AttemptOutcome.PROTOCOL_ERROR
+            self.outcome = AttemptOutcome.PROTOCOL_ERROR
             raise
         except UpstreamError:
-            self._outcome = AttemptOutcome.CONNECT_ERROR
+            self.outcome = AttemptOutcome.CONNECT_ERROR
             raise
         self._timeline.first_byte = self._clock()
         return response
@@ -224,10 +227,10 @@ class Attempt:
     async def _refusal(self, response: UpstreamResponse) -> UpstreamError:
         status = response.status
         if status < 400:  # noqa: PLR2004 - redirects: following one would carry the key to another host
-            self._outcome = AttemptOutcome.PROTOCOL_ERROR
+            self.outcome = AttemptOutcome.PROTOCOL_ERROR
             name = self._candidate.provider.name
             return UpstreamProtocol(f"Provider {name!r} redirects ({status}) instead of answering; check its base_url.")
-        self._outcome = _outcome_of(status)
+        self.outcome = _outcome_of(status)
         body = b""
         self.deadline.read(self._clock())
         try:
@@ -245,7 +248,7 @@ class Attempt:
         sink, clock, exchange, deadline = self._sink, self._clock, self._exchange, self.deadline
         answering = False
         deadline.until(Wait.FIRST_TOKEN)
-        self._outcome = AttemptOutcome.PROTOCOL_ERROR
+        self.outcome = AttemptOutcome.PROTOCOL_ERROR
         while data := await response.read():
             now = clock()
             out = pipeline.feed(data, now)
@@ -276,7 +279,7 @@ class Attempt:
         if pipeline.begun and self._exchange.content_read is None:
             self._exchange.content_read = now
             self._taken()
-            self._candidate.health.answered(now - (self._timeline.upstream_written or now))
+            self._candidate.health.answered(self._candidate.model, self._began, now - self._began)
             self._sink.begin(self._content_type, response.status)
             self.deadline.until(None if self._kind is Kind.RAW else Wait.FIRST_ANSWER)
         if self._timeline.first_answer is not None:
@@ -295,17 +298,17 @@ class Attempt:
             authority.cut_out(pipeline.error, self._hidden)
             out = authority.cut_out_bytes(out, self._hidden)
             if not pipeline.begun:
-                self._outcome = _outcome_of_error(pipeline.error)
+                self.outcome = _outcome_of_error(pipeline.error)
                 raise pipeline.error
         if out:
             (self._sink.write if pipeline.begun else self._sink.hold)(out)
 
     def _concluded(self, response: UpstreamResponse, pipeline: Pipeline) -> None:
         if pipeline.error is not None:
-            self._outcome = _outcome_of_error(pipeline.error)
+            self.outcome = _outcome_of_error(pipeline.error)
             self._exchange.failed(pipeline.error)
             return
-        self._outcome = AttemptOutcome.OK
+        self.outcome = AttemptOutcome.OK
         self._taken()
         if not pipeline.begun:
             # An answer may be empty: a finish reason and nothing else.
@@ -314,7 +317,7 @@ class Attempt:
     async def _collect(self, response: UpstreamResponse, collector: Collector) -> bytes:
         clock, exchange = self._clock, self._exchange
         self.deadline.until(Wait.FIRST_TOKEN)
-        self._outcome = AttemptOutcome.PROTOCOL_ERROR
+        self.outcome = AttemptOutcome.PROTOCOL_ERROR
         while data := await response.read():
             now = clock()
             self.deadline.until(None)
@@ -328,9 +331,9 @@ class Attempt:
         body = collector.close(now)
         exchange.core_s += clock() - now
         if collector.error is not None:
-            self._outcome = _outcome_of_error(collector.error)
+            self.outcome = _outcome_of_error(collector.error)
             raise collector.error
-        self._outcome = AttemptOutcome.OK
+        self.outcome = AttemptOutcome.OK
         self._taken()
         return body
 

@@ -25,6 +25,8 @@ class Plan:
     candidates: Sequence[Candidate]
     tries: int = 1
     """Tries of each target; at least 1."""
+    cooldown_s: float = 0.0
+    """How long a target that fails is left alone; 0: it is not."""
     heartbeat_s: float = 0.0
     """Seconds without a byte after which an event stream gets a comment; 0 is never."""
     client_key: str | None = None
@@ -41,6 +43,7 @@ class Attempts:
         self._clock = clock
         self._current: Attempt | None = None
         self._interruption: ProxyError | None = None
+        self._began = 0.0
         self._mended: tuple[Candidate, UpstreamRefused] | None = None
 
     async def run(self) -> bytes:
@@ -48,12 +51,17 @@ class Attempts:
 
         Raises the error of the last try where none succeeded, and NoTarget where there was none to try.
         """
-        last: ProxyError = NoTarget("No target of this model can be used at the moment.")
+        last: ProxyError | None = None
+        previous: Candidate | None = None
         for candidate in self._plan.candidates:
-            self._exchange.targets += 1
             for number in range(self._plan.tries):
-                if number and not await self._wait(number, last):
+                if last is not None and number and not await self._wait(candidate, number, last):
                     break
+                self._began = self._clock()
+                if not candidate.health.enter(candidate.model, self._began):
+                    break
+                self._comes(candidate, previous)
+                previous = candidate
                 try:
                     return await self._try(candidate)
                 except UpstreamError as error:
@@ -61,7 +69,25 @@ class Attempts:
                     if not error.retryable or self._sink.committed or self._interruption is not None:
                         raise
                     self._sink.drop()
-        raise last
+        raise last or self._none()
+
+    def _comes(self, candidate: Candidate, previous: Candidate | None) -> None:
+        """Counts a try: the first of a target, the first after another one's, or another one of the same."""
+        if previous is candidate and self._current is not None:
+            candidate.metrics.retry(self._current.outcome)
+            return
+        self._exchange.targets += 1
+        candidate.health.budget.asked(self._began)
+        if previous is not None and self._current is not None:
+            previous.metrics.fallback(self._current.outcome, candidate.metrics)
+
+    def _none(self) -> NoTarget:
+        now = self._clock()
+        wait = min((one.health.back_s(one.model, now) for one in self._plan.candidates), default=0.0)
+        return NoTarget(
+            "Every target of this model has failed and is left alone for a while. Send the request again later.",
+            retry_after_s=wait,
+        )
 
     async def _try(self, candidate: Candidate) -> bytes:
         """One try, and a second one of what a known refusal mends, once in a request.
@@ -91,15 +117,37 @@ class Attempts:
     async def _attempt(self, candidate: Candidate) -> bytes:
         if self._interruption is not None:
             raise self._interruption
-        plan = self._plan
-        self._current = Attempt(
-            candidate, plan.path, plan.kind, plan.client_key, self._exchange, self._sink, self._clock
+        plan, health = self._plan, candidate.health
+        self._current = attempt = Attempt(
+            candidate, plan.path, plan.kind, plan.client_key, self._exchange, self._sink, self._clock, self._began
         )
-        with candidate.health.busy():
-            return await self._current.run()
+        health.in_flight += 1
+        try:
+            body = await attempt.run()
+        except ProxyError as error:
+            self._failed(candidate, error)
+            raise
+        except BaseException:
+            health.left(candidate.model, self._began)
+            raise
+        finally:
+            health.in_flight -= 1
+        if self._exchange.error is None:
+            health.succeeded(candidate.model, self._began)
+        else:
+            self._failed(candidate, self._exchange.error)
+        return body
 
-    async def _wait(self, number: int, last: ProxyError) -> bool:
-        """Waits before another try of the same target; False where that would not help."""
+    def _failed(self, candidate: Candidate, error: ProxyError) -> None:
+        health = candidate.health
+        if candidate.provider.pass_client_key and isinstance(error, UpstreamAuth | UpstreamRateLimited):
+            # It was the caller's own key that was turned away, which says nothing to others.
+            health.refused(candidate.model, self._began)
+        else:
+            health.failed(candidate.model, self._began, self._clock(), error, self._plan.cooldown_s)
+
+    async def _wait(self, candidate: Candidate, number: int, last: ProxyError) -> bool:
+        """Waits before another try of the same target; False where that would not help, or has been done too often."""
         pause = min(BACKOFF_S * 2 ** (number - 1), BACKOFF_MAX_S) * random.uniform(0.5, 1)  # noqa: S311 - no secret
         if isinstance(last, UpstreamAuth):
             return False
@@ -107,6 +155,8 @@ class Attempts:
             if last.retry_after_s > BACKOFF_MAX_S:
                 return False
             pause = max(pause, last.retry_after_s)
+        if not candidate.health.budget.take(self._clock()):
+            return False
         await asyncio.sleep(pause)
         return True
 

@@ -1,48 +1,154 @@
-"""What is known of the targets: open requests, and how soon they begin to answer. Read by the routing strategies."""
+"""What is known of the targets: open requests, how soon they begin to answer, and whether they may be asked."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import random
+from collections.abc import Callable
 
-from proxy.routing import Health, TargetKey
+from proxy.core.errors import (
+    ProxyError,
+    UpstreamAuth,
+    UpstreamProtocol,
+    UpstreamRateLimited,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from proxy.routing import Circuit, RetryBudget, Standing, TargetKey
 
 _WEIGHT = 0.2
 """Of the newest measurement in the average: about the last ten count."""
+MOST_CIRCUITS = 256
+"""Of one target: a wildcard's models are named by clients. The one that comes back first is then forgotten."""
+
+
+def _untold(ok: bool, model: str) -> None:
+    """Nobody listens."""
 
 
 class TargetHealth:
-    """One target's."""
+    """One configured target's. A wildcard's upstream models, which may fail one by one, have a circuit each."""
 
-    __slots__ = ("in_flight", "latency_s")
+    __slots__ = ("_circuits", "budget", "in_flight", "latency_s", "measured_at", "tell")
 
     def __init__(self) -> None:
         self.in_flight = 0
         self.latency_s: float | None = None
+        self.measured_at = 0.0
+        self.budget = RetryBudget()
+        self.tell: Callable[[bool, str], None] = _untold
+        """Called when an upstream model is left alone (False), and when it no longer is (True)."""
+        self._circuits: dict[str, Circuit] = {}
 
-    @contextmanager
-    def busy(self) -> Iterator[None]:
-        """A request is open for the length of a `with` block."""
-        self.in_flight += 1
-        try:
-            yield
-        finally:
-            self.in_flight -= 1
+    def standing(self, model: str, now: float) -> Standing:
+        """Whether it may be asked for this upstream model."""
+        circuit = self._circuits.get(model)
+        return Standing.READY if circuit is None else circuit.standing(now)
 
-    def answered(self, seconds: float) -> None:
-        """A request got its first generated content after this time."""
+    def back_s(self, model: str, now: float) -> float:
+        """Seconds until it may be asked for this model again."""
+        circuit = self._circuits.get(model)
+        return 0.0 if circuit is None else circuit.back_s(now)
+
+    def enter(self, model: str, now: float) -> bool:
+        """A try would begin now; False where the target may not be asked."""
+        circuit = self._circuits.get(model)
+        return circuit is None or circuit.enter(now)
+
+    def answered(self, model: str, began: float, seconds: float) -> None:
+        """The try that began then has got its first generated content, after this time."""
         known = self.latency_s
         self.latency_s = seconds if known is None else known + _WEIGHT * (seconds - known)
+        self.measured_at = began + seconds
+        if self._circuits and (circuit := self._circuits.get(model)) is not None:
+            circuit.begun(began)
+            self._settled(model, circuit)
+
+    def left(self, model: str, began: float) -> None:
+        """The try that began then has ended, and says nothing about the target."""
+        if (circuit := self._circuits.get(model)) is not None:
+            circuit.left(began)
+
+    def succeeded(self, model: str, began: float) -> None:
+        """The answer of the try that began then is complete."""
+        if self._circuits and (circuit := self._circuits.get(model)) is not None:
+            circuit.succeeded(began)
+            self._settled(model, circuit)
+
+    def refused(self, model: str, began: float) -> None:
+        """The try that began then was refused for what it says or for whom it is: the target is there."""
+        if (circuit := self._circuits.get(model)) is not None:
+            circuit.begun(began)
+            self._settled(model, circuit)
+
+    def failed(self, model: str, began: float, now: float, error: ProxyError, cooldown_s: float) -> None:
+        """The try that began then ended with this error."""
+        if not cooldown_s:
+            return
+        circuit = self._circuits.get(model) or Circuit()
+        draw = random.random()  # noqa: S311 - spreads load
+        match error:
+            case UpstreamAuth() | UpstreamRateLimited():
+                circuit.rest(began, now, cooldown_s, draw, error.retry_after_s)
+            case UpstreamUnavailable() | UpstreamTimeout() | UpstreamProtocol():
+                circuit.failed(began, now, cooldown_s, draw, error.retry_after_s)
+            case UpstreamRefused():
+                circuit.begun(began)
+            case _:  # an error of ours, such as the end of the process
+                circuit.left(began)
+        self._keep(model, circuit, now)
+
+    def forgive(self) -> None:
+        """Whatever it did, it may be asked again."""
+        for model in tuple(self._circuits):
+            del self._circuits[model]
+            self.tell(True, model)
+
+    def review(self, now: float) -> None:
+        """Tells of targets whose rest is over. An opened circuit stays told of until a trial has succeeded."""
+        for model, circuit in self._circuits.items():
+            if circuit.rested(now):
+                self.tell(True, model)
+
+    def _keep(self, model: str, circuit: Circuit, now: float) -> None:
+        known = model in self._circuits
+        if circuit.clear:
+            if known:
+                self._settled(model, circuit)
+            return
+        if not known and len(self._circuits) >= MOST_CIRCUITS:
+            self._drop(min(self._circuits, key=lambda one: self._circuits[one].back_s(now)))
+        self._circuits[model] = circuit
+        self.tell(circuit.standing(now) is Standing.READY, model)
+
+    def _settled(self, model: str, circuit: Circuit) -> None:
+        if circuit.clear:
+            self._drop(model)
+        else:
+            self.tell(True, model)
+
+    def _drop(self, model: str) -> None:
+        del self._circuits[model]
+        self.tell(True, model)
 
 
 class Healths:
-    """All targets'; what is known outlives a reload."""
+    """All targets'; loads and times outlive a reload, failures do not: whoever reloads may have mended them."""
 
     def __init__(self) -> None:
         self._of: dict[TargetKey, TargetHealth] = {}
 
     def of(self, key: TargetKey) -> TargetHealth:
         """The one of this target."""
-        return self._of.setdefault(key, TargetHealth())
+        found = self._of.get(key)
+        if found is None:
+            found = self._of[key] = TargetHealth()
+        return found
 
-    def view(self) -> Mapping[TargetKey, Health]:
-        """A snapshot for the routing strategies."""
-        return {key: Health(one.in_flight, one.latency_s) for key, one in self._of.items()}
+    def forgive(self) -> None:
+        """Every target may be asked again."""
+        for one in self._of.values():
+            one.forgive()
+
+    def review(self, now: float) -> None:
+        """Tells of targets whose rest is over."""
+        for one in self._of.values():
+            one.review(now)
