@@ -55,7 +55,7 @@ def test_metrics_name_the_configured_model_never_the_clients() -> None:
     with proxied() as (proxy, _, client):
         client.post(CHAT, json={**BODY, "model": "qwen-canary"})
         client.post(CHAT, json={**BODY, "model": "unknown-canary"})
-        proxy.requests(2)
+        proxy.requests(2)  # a request is counted once its answer has been sent
         response = client.get("/metrics")
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert "canary" not in response.text
