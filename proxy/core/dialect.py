@@ -157,6 +157,8 @@ class Effort:
     """Levels this target takes, lowest first. Empty: any."""
     map: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Level asked for → value to send, looked up before `levels`."""
+    own_words: tuple[str, ...] = ()
+    """Words of this host that may stand in `levels`, `map` and `default_effort` besides the known ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,8 @@ class Budget:
     max: int | None = None
     below_max_tokens: bool = False
     """True: the budget must be smaller than `max_tokens`."""
+    beside: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Merged into the body together with a budget, for hosts whose `on` has no switch for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +192,33 @@ class Request:
     set: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Merged into every body."""
     strip: tuple[str, ...] = ()
-    """Top-level keys removed from every body."""
+    """Keys removed from every body, as dotted paths."""
     default_effort: str | None = None
     """Effort used where the caller named none."""
     on_unsupported: OnUnsupported = "clamp"
     """What cannot be expressed: the nearest level or bound, dropped, or refused with a 400; the first two with a note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What stands for the signature of a tool call that has none (`history.backfill_signature`)."""
+
+    call: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Merged into the first tool call; what the call has already stays."""
+    detail: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Added to `reasoning_details` with the `id` of the first tool call, where no detail has its `type` and `format`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallIds:
+    """Ids of tool calls that a target takes (`history.call_ids`). Others become letters and digits made of the id."""
+
+    length: int = 64
+    """The longest id, in characters."""
+    exact: bool = False
+    """Whether every id must have that length."""
+    also: str = ""
+    """Characters that an id may hold besides ASCII letters and digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,14 +233,18 @@ class History:
     """Which messages keep it: all, those after the last user message, or those with tool calls."""
     backfill: Backfill = "none"
     """What a message with tool calls gets where its reasoning is unknown."""
+    backfill_signature: Signature | None = None
+    """What a message with tool calls gets where its first call is not signed. None: nothing."""
     memory: Literal["off", "tool_calls"] = "off"
     """Whether the proxy itself remembers the reasoning of messages with tool calls."""
     strip_fields: tuple[str, ...] = ()
     """Keys removed from every message."""
+    call_ids: CallIds | None = None
+    """Ids of tool calls that this target takes. None: any."""
     strip_tags: bool = False
     """Whether a leading think block that a client put into `content` is taken out."""
     content_as_string: bool = False
-    """Whether list-typed content made of text alone is sent as one string."""
+    """Whether list-typed content made of text alone is sent as one string, and the null of an answer as ""."""
     self_heal: bool = False
     """Whether a known refusal of a message field is mended and tried once more."""
 

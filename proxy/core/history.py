@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from proxy.core.dialect import History
+from proxy.core.earlier_calls import renamed, signed
 
 Message = dict[str, Any]
 Kind = Literal["drop", "passthrough", "field", "details", "tags", "content_parts"]
@@ -272,10 +273,14 @@ def _thinking_part(text: str) -> Message:
 
 
 def _plain(message: Message, history: History) -> Message:
-    """What holds for messages of every role: `strip_fields` and `content_as_string`."""
+    """What holds for messages of every role: signatures and ids of calls, `strip_fields` and `content_as_string`."""
     out = message
-    if any(key in message for key in history.strip_fields):
-        out = {key: value for key, value in message.items() if key not in history.strip_fields}
+    if history.backfill_signature is not None:
+        out = signed(out, history.backfill_signature)
+    if history.call_ids is not None:
+        out = renamed(out, history.call_ids)
+    if any(key in out for key in history.strip_fields):
+        out = {key: value for key, value in out.items() if key not in history.strip_fields}
     of_calls = {key.removeprefix(_CALL_PREFIX) for key in history.strip_fields if key.startswith(_CALL_PREFIX)}
     calls = out.get("tool_calls")
     if of_calls and isinstance(calls, list):
@@ -287,4 +292,6 @@ def _plain(message: Message, history: History) -> Message:
     content = out.get("content")
     if history.content_as_string and isinstance(content, list) and content and all(map(_is_text, content)):
         out = {**out, "content": _joined(content)}
+    if history.content_as_string and content is None and _role(out) == "assistant" and not out.get("tool_calls"):
+        out = {**out, "content": ""}
     return out

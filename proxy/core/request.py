@@ -28,7 +28,9 @@ class Prepared:
     reasoning: bool
     """Whether this request makes the target reason; decides `implicit_start: when_thinking`."""
     notes: tuple[str, ...]
-    """What the target gets otherwise than asked, such as `effort=xhigh->high` or `hide dropped`; fit for a header."""
+    """What the target gets otherwise than asked, such as `effort=xhigh->high` or `off dropped`; fit for a header."""
+    hide: bool = False
+    """Whether the client wants no reasoning in the answer and the target was not told, or would not understand."""
 
 
 def prepare(
@@ -46,13 +48,13 @@ def prepare(
         return Prepared({**body, "model": model}, request.default == "on", ())
     messages = _messages(body["messages"])
     intent = parse(body)
-    writer = _Writer(body, request, intent)
+    writer = _Writer(body, request, intent, verbatim=verbatim)
     reasoning = writer.write() if _controls(request) else writer.pass_on()
     out, notes = writer.body, writer.notes
-    for key in request.strip:
-        if key in out:
-            del out[key]
-            notes.append(f"{key} dropped")
+    for path in request.strip:
+        if _holds(out, path):
+            out = _without(out, path)
+            notes.append(f"{path} dropped")
     # A host told by `set` in which form to send reasoning is told by `hide` in the same key to send none.
     out = _merged(_merged(out, request.set), writer.hidden)
     _ask_usage(out, manner.response.usage, refused="stream_options" in request.strip, verbatim=verbatim)
@@ -63,7 +65,7 @@ def prepare(
         reasoning = forced
     out["messages"] = rewrite(messages, manner.history, seen_field=seen_field)
     out["model"] = model
-    return Prepared(out, reasoning, tuple(dict.fromkeys(notes)))
+    return Prepared(out, reasoning, tuple(dict.fromkeys(notes)), hide=writer.hides)
 
 
 def _controls(request: Request) -> bool:
@@ -104,15 +106,20 @@ def _forced(fixed: Mapping[str, Any]) -> bool | None:
 
 
 class _Writer:
-    """One body being written. `notes` collects what differs from the intent, `hidden` is to be merged after `set`."""
+    """One body being written. `notes` collects what differs from the intent, `hidden` is to be merged after `set`.
 
-    def __init__(self, body: Mapping[str, Any], request: Request, intent: Intent) -> None:
+    `hides`: the proxy itself is to take reasoning out of the answer, which `verbatim` does not let it do.
+    """
+
+    def __init__(self, body: Mapping[str, Any], request: Request, intent: Intent, *, verbatim: bool = False) -> None:
         self.body = dict(body)
         self.notes: list[str] = []
         self.hidden: Mapping[str, Any] = {}
         self.request = request
         self.intent = intent
         self.clamps = request.on_unsupported == "clamp"
+        self.verbatim = verbatim
+        self.hides = intent.hide is True and not verbatim
 
     def pass_on(self) -> bool:
         """The client's words stay; whether the target reasons with them."""
@@ -133,11 +140,16 @@ class _Writer:
         asked = {None: self._unasked, True: self.on, False: self.off}
         reasons = asked[intent.enabled]()
         if reasons and intent.hide:
-            if request.hide is None:
-                self._lose("hide", "hide")
-            else:
-                self.hidden = request.hide
+            self._hide()
         return reasons
+
+    def _hide(self) -> None:
+        if self.request.hide is not None:
+            self.hidden, self.hides = self.request.hide, False
+        elif self.verbatim or self.request.on_unsupported == "reject":
+            self._lose("hide", "hide")
+        else:
+            self.notes.append("hide->drop")
 
     def _unasked(self) -> bool:
         default = self.request.default_effort
@@ -262,6 +274,7 @@ class _Writer:
         if bounded is None or not (exact or self._bends(aspect)):
             self._lose(asked, aspect)
             return None
+        self.body = _merged(self.body, budget.beside)
         said = f"{bounded}" if aspect == "budget" else f"budget={bounded}"
         self._put(budget.field, bounded, None if exact else f"{asked}->{said}")
         return said
@@ -270,6 +283,10 @@ class _Writer:
         for key in reversed(path.split(".")):
             value = {key: value}
         self.body = _merged(self.body, value)
+        # The grade that `on` brings is for a bare "on"; hosts refuse an effort beside a budget.
+        for grade in (self.request.effort, self.request.budget):
+            if grade is not None and grade.field != path and _holds(self.request.on or {}, grade.field):
+                self.body = _without(self.body, grade.field)
         if note is not None:
             self.notes.append(note)
 
@@ -308,11 +325,27 @@ def _bounded(tokens: int, budget: Budget, answer_limit: int | None) -> int | Non
 def _own_keys(request: Request) -> frozenset[str]:
     """Top-level keys that the target's own spelling uses."""
     graded = [grade.field.partition(".")[0] for grade in (request.effort, request.budget) if grade is not None]
-    return frozenset([*(request.on or {}), *(request.off or {}), *(request.hide or {}), *request.set, *graded])
+    beside = request.budget.beside if request.budget is not None else {}
+    switches = (request.on or {}, request.off or {}, request.hide or {}, request.set, beside)
+    return frozenset([*graded, *(key for switch in switches for key in switch)])
 
 
 def _leaves(value: Any) -> list[Any]:
     return [leaf for item in value.values() for leaf in _leaves(item)] if isinstance(value, Mapping) else [value]
+
+
+def _holds(mapping: Mapping[str, Any], path: str) -> bool:
+    *above, key = path.split(".")
+    inner = _at(mapping, ".".join(above)) if above else mapping
+    return isinstance(inner, Mapping) and key in inner
+
+
+def _without(mapping: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """A copy without the key at `path`; objects left empty go too."""
+    key, _, rest = path.partition(".")
+    inside = mapping.get(key)
+    inner = _without(inside, rest) if rest and isinstance(inside, Mapping) else None
+    return {name: inner if name == key else value for name, value in mapping.items() if name != key or inner}
 
 
 def _at(mapping: Mapping[str, Any], path: str) -> Any:

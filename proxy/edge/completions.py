@@ -1,5 +1,6 @@
 """`POST /v1/…`: chat completions, and the relay of everything else whose JSON body names a model."""
 
+import dataclasses
 import hashlib
 import random
 import re
@@ -180,7 +181,7 @@ def _chat_question(
         mending.sent = prepared.body
     context = AnswerContext(
         dialect=manner.response,
-        rendering=asked.rendering,
+        rendering=dataclasses.replace(asked.rendering, form="drop") if prepared.hide else asked.rendering,
         model=resolved.model,
         fallback_id="chatcmpl-" + secrets.token_hex(12),
         created=int(time.time()),

@@ -11,6 +11,7 @@ from proxy.core.dialect import Manner
 from proxy.settings.checking import Branch, SecretReference, check
 from proxy.settings.document import compose
 from proxy.settings.layers import Layer, plain
+from proxy.settings.levels import check_levels, own_words
 from proxy.settings.manners import MannerLayers
 from proxy.settings.mistakes import Mark, Report, did_you_mean
 from proxy.settings.shapes import BUILT_IN
@@ -68,6 +69,8 @@ class Library:
             elif like is not None:
                 below = self._resolve(like, (*above, name))
             self._layers[name] = (*below, Layer(f"built-in {name}", branch))
+            words = own_words(*(layer.branch for layer in self._layers[name]))
+            check_levels(branch, (), words, self._report)
         return self._layers[name]
 
     def _read(self, name: str) -> Branch:

@@ -9,6 +9,7 @@ from proxy.settings.builtins import Library
 from proxy.settings.checking import Branch, SecretReference
 from proxy.settings.formats import is_proxy_url
 from proxy.settings.layers import Explained, Layer, Merged, Sourced, construct, explain, is_reset, merge
+from proxy.settings.levels import check_levels, own_words
 from proxy.settings.manners import MannerLayers
 from proxy.settings.mistakes import Path as YamlPath
 from proxy.settings.mistakes import Report, did_you_mean
@@ -65,6 +66,7 @@ class ProviderTable:
             if not isinstance(own, Branch):
                 continue
             self._check_base_url(name, connection, own)
+            check_levels(own, ("providers", name), self.own_words(name), self._report)
             for path, reference in _references(connection):
                 self._check_secret(name, path, reference)
             self._check_literals(name, own)
@@ -80,6 +82,10 @@ class ProviderTable:
             return f'provider "{name}" is not listed under `providers`', f"add `{name}: {{}}` there to use the built-in"
         hint = did_you_mean(name, self.names) or did_you_mean(name, self._library.names)
         return f'no provider "{name}"', hint or "list it under `providers` with its base_url"
+
+    def own_words(self, name: str) -> set[str]:
+        """Words for effort that the provider `name` has besides the known ones."""
+        return own_words(*(layer.branch for layer in self._layers[name]))
 
     def build(self) -> dict[str, Provider]:
         return {name: self._provider(name) for name in self._layers}

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from proxy.settings.checking import Branch, Items, Leaf, SecretReference, Tree
 from proxy.settings.layers import Layer, plain
+from proxy.settings.levels import check_levels, own_words
 from proxy.settings.mistakes import Path as YamlPath
 from proxy.settings.mistakes import Report, did_you_mean
 from proxy.settings.model import Client, Limits, Provider, Retry, Route, Target
@@ -44,6 +45,8 @@ def _check_target(target: Tree, route: str | None, path: YamlPath, providers: Pr
     if provider is not None and provider not in providers.names:
         place = target.marks["provider"] if isinstance(target, Branch) else target.mark
         report.add(place, path, *providers.unknown(provider))
+    elif provider is not None and isinstance(target, Branch):
+        check_levels(target, path, providers.own_words(provider) | own_words(target), report)
     for word in _PLACEHOLDER.findall(model or ""):
         if word not in ("{model}", "{*}"):
             report.add(target.mark, path, f"unknown placeholder {word}", "known are {model} and {*}")

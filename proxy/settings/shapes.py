@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from proxy.core.dialect import Details, Dialect, Flag, History, Request, Scalar, Tags
+from proxy.core.dialect import CallIds, Details, Dialect, Flag, History, Request, Scalar, Tags
 from proxy.settings import formats
 from proxy.settings.model import Limits, Retry, Server, Timeouts
 from proxy.settings.spec import (
@@ -40,6 +40,9 @@ _SHORT_FORMS: dict[type[Any], Callable[[Object], Spec]] = {
     Details: lambda spec: Either(Text("a key or a mapping"), spec, Details),
     Tags: lambda spec: Either(Choice(("off",)), spec, lambda _: Tags(pairs=())),
 }
+
+_NARROWER: dict[tuple[type[Any], str], Spec] = {(CallIds, "length"): Integer(1)}
+"""Fields that take less than their type says."""
 
 
 def _of_type(hint: Any) -> Spec:
@@ -74,7 +77,8 @@ def _of_dataclass(cls: type[Any]) -> Object:
     for field in dataclasses.fields(cls):
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         default = Special.RESET if required else _default_of(field)
-        fields[field.name] = Field(_of_type(hints[field.name]), docs.get(field.name, ""), required, default)
+        spec = _NARROWER.get((cls, field.name)) or _of_type(hints[field.name])
+        fields[field.name] = Field(spec, docs.get(field.name, ""), required, default)
     doc = (inspect.getdoc(cls) or "").partition("\n\n")[0].replace("\n", " ")
     return Object(cls.__name__.lower(), doc, fields, cls)
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.builtin_files import key_of
 from tests.support.conversing import DROPS, RETURNS, converse, sdk
-from tests.support.refusals import REFUSALS
+from tests.support.refusals import REFUSALS, UNMENDED
 from tests.support.refusing import CASES, Case
 from tests.support.scripted import Upstream, scripted
 from tests.support.server import Running, running, settings_of
@@ -111,4 +111,4 @@ def test_with_the_proxys_help_the_conversation_goes_to_its_end(case: Case, kind:
 
 
 def test_every_known_refusal_is_met_by_a_conversation() -> None:
-    assert {case.refusal for case in CASES} - {"deepseek-r1"} == {known.name for known in REFUSALS}
+    assert {case.refusal for case in CASES} == {known.name for known in REFUSALS} | set(UNMENDED)

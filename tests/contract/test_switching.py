@@ -8,10 +8,10 @@ from typing import Any
 import openai
 import pytest
 
-from tests.support.conversing import DROPS, RETURNS, converse, sdk
+from tests.support.conversing import DROPS, RETURNS, converse, hop, sdk
 from tests.support.scripted import Upstream, scripted
 from tests.support.server import Running, running, settings_of
-from tests.support.strict import HOSTS, calling, script_of, thought
+from tests.support.strict import HOSTS, PLACEHOLDERS, calling, script_of, signature, thought
 
 MODELS = {
     "deepseek": "deepseek-v4-pro",
@@ -61,6 +61,23 @@ def test_a_conversation_goes_from_host_to_host_without_a_refusal(kind: str, *, s
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("kind", [RETURNS, DROPS])
+def test_each_request_of_a_tool_loop_may_go_to_another_host(kind: str, *, stream: bool) -> None:
+    with table() as (proxy, hosts), sdk(f"{proxy.url}/v1") as client:
+        messages = hop(client, list(MODELS), kind=kind, stream=stream, turns=3, places=6)
+    answers = [message["content"] for message in messages if message["role"] == "assistant" and message["content"]]
+    assert answers == [f"It is warm, {number}." for number in (6, 12, 18)]
+    assert [len(host.asked) for host in hosts.values()] == [4, 4, 4, 3, 3, 3]
+    words = [call["tool_calls"][0]["extra_content"]["google"]["thought_signature"] for call in sent(hosts["gemini"])]
+    own = [number for number, word in enumerate(words) if word == signature(number)]
+    assert own == [4, 9], "its own signatures go back to it, and for calls of other hosts a word"
+    assert set(words) == {PLACEHOLDERS[0], *map(signature, own)}
+    for host in hosts.values():
+        ids = [message["tool_calls"][0]["id"] for message in sent(host)]
+        assert len(set(ids)) == len(ids), "no two calls become one"
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 def test_reasoning_of_one_host_reaches_the_next_in_its_own_form(*, stream: bool) -> None:
     with table() as (proxy, hosts), sdk(f"{proxy.url}/v1") as client:
         converse(client, COURSE, kind=RETURNS, stream=stream)
@@ -68,8 +85,11 @@ def test_reasoning_of_one_host_reaches_the_next_in_its_own_form(*, stream: bool)
     assert [message.get("reasoning") for message in told] == [thought(number) for number in range(len(told))]
     parts = [message["content"][0]["thinking"][0]["text"] for message in sent(hosts["mistral"])]
     assert parts == [thought(number) for number in range(3)]
-    kinds = [[each["type"] for each in message["reasoning_details"]] for message in sent(hosts["openrouter"])]
-    assert kinds.count(["reasoning.text", "reasoning.encrypted"]) == 2
+    details = [message["reasoning_details"] for message in sent(hosts["openrouter"])]
+    own = [number for number, name in enumerate(COURSE) if name == "openrouter"]
+    for number, (first, second) in enumerate(details):
+        assert (first["type"], first["text"]) == ("reasoning.text", thought(number))
+        assert second["data"] == (signature(number) if number in own else PLACEHOLDERS[0])
     assert not any("reasoning_content" in message for message in sent(hosts["gemini"]))
 
 

@@ -27,7 +27,7 @@ TOOLS: Any = [{"type": "function", "function": {"name": "weather", "parameters":
 CITIES = ("Paris", "Rome")
 QUESTIONS = ("How warm is it in Paris?", "And in Rome?", "Which of them is warmer?")
 A, B = "key-of-caller-a", "key-of-caller-b"
-LOSSLESS = "history: {memory: off, backfill: none}"
+LOSSLESS = "history: {memory: off, backfill: none, backfill_signature: null}"
 
 
 def table(url: str, provider: str, model: str, *, extra: str = "", clients: str = "") -> str:
@@ -297,7 +297,7 @@ def test_signatures_of_calls_are_put_back(*, stream: bool) -> None:
     assert [["extra_content" in call for call in message["tool_calls"]] for message in last] == [[True, False]] * 2
 
 
-def test_without_the_memory_signatures_are_missed() -> None:
+def test_without_the_memory_and_its_floor_signatures_are_missed() -> None:
     with (
         proxied(unsigned, "gemini", "gemini-3-pro-preview", extra=LOSSLESS) as (proxy, _),
         sdk(proxy) as client,

@@ -102,7 +102,8 @@ def _compare(
     if wish.budget is not None and budget != wish.budget:
         assert noted(f"budget={wish.budget}")
     if wish.hide and prepared.reasoning and not hidden:
-        assert noted("hide dropped")
+        assert noted("hide->drop")
+        assert prepared.hide, "the proxy hides what the host was not told to"
     if not wish.hide and name not in ALWAYS_HIDDEN:
         assert not hidden, "nothing is hidden that was not asked to be"
     if wish.enabled is None:

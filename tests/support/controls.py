@@ -13,7 +13,7 @@ from proxy.core.dialect import Request
 from proxy.core.request import prepare
 from tests.support.builtin_files import ROOT, data, manner, names
 from tests.support.conversing import DROPS
-from tests.support.refusals import refusal
+from tests.support.refusals import UNMENDED, refusal
 from tests.support.refusing import CASES, SIGNED, Case
 
 PAGE = ROOT / "docs" / "controls.md"
@@ -99,19 +99,28 @@ def refusals() -> str:
     return table(head, map(_refusal, CASES))
 
 
+_CLIENTS = {
+    "mistral-options": "asks for usage",
+    "mistral-ids": "returns calls of another host",
+    "openai-ids": "returns calls of another host",
+    "ollama-null": "returns an answer that was cut while the model reasoned",
+}
+
+
 def _refusal(case: Case) -> list[str]:
-    text, status = "", 400
-    if case.refusal != "deepseek-r1":
-        known = refusal(case.refusal)
-        text, status = f" `` {_text(known.said)} ``", known.status
+    if case.refusal in UNMENDED:
+        told, status = UNMENDED[case.refusal]
+    else:
+        told, status = refusal(case.refusal).said, refusal(case.refusal).status
+    text = f" `` {_text(told)} ``" if case.told else ""
     heals = "self_heal" in case.entry.get("history", {})
     passes = "passes, after one refusal that was mended" if heals else "passes"
     what = "signatures" if case.before is SIGNED or case.refusal == "gemini" else "reasoning"
     client = f"{'drops' if case.client == DROPS else 'returns'} {what}"
     if case.before:
         client += " of another host"
-    if case.refusal == "mistral-options":
-        client = "asks for usage"
+    if case.refusal in _CLIENTS:
+        client = _CLIENTS[case.refusal]
     if case.asks:
         client = f"sends `{flow(case.asks['extra_body'])[1:-1]}`"
     entry = f"`{flow(case.entry)[1:-1]}`" if case.entry else ""

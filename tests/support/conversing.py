@@ -1,5 +1,6 @@
 """A user with the official SDK: questions that each need a tool, in one conversation."""
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,22 @@ def converse(
         messages.append({"role": "user", "content": f"How warm is it at place {len(messages)}?"})
         while True:
             message = ask(client, model, messages, stream=stream, **more)
+            messages.append(of_kind(message, kind))
+            if not message.get("tool_calls"):
+                break
+            calls = message["tool_calls"]
+            messages += [{"role": "tool", "tool_call_id": call["id"], "content": "18 degrees"} for call in calls]
+    return messages
+
+
+def hop(client: OpenAI, course: Sequence[str], *, kind: str, stream: bool, turns: int, places: int) -> list[Message]:
+    """Questions that need a tool for each of several places; every single request goes to the next model of `course`."""
+    messages: list[Message] = [{"role": "system", "content": "Be short."}]
+    hops = itertools.cycle(course)
+    for _ in range(turns):
+        messages.append({"role": "user", "content": f"How warm is it at {places} places?"})
+        while True:
+            message = ask(client, next(hops), messages, stream=stream)
             messages.append(of_kind(message, kind))
             if not message.get("tool_calls"):
                 break

@@ -3,6 +3,7 @@
 Where a thread shows a text alone, it stands here in the error object of that host.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,6 +143,36 @@ REFUSALS = [
     ),
 ]
 """Sources: `docs/requests.md`, the section "Refusals"."""
+
+UNMENDED: Mapping[str, tuple[Any, int]] = {
+    "deepseek-r1": (error("reasoning_content is not allowed in the messages of deepseek-reasoner"), 400),
+    "stepfun": (error("reasoning_content is missing"), 400),
+    "mistral-ids": (
+        {
+            "object": "error",
+            "message": "Tool call id was call_1 but must be a-z, A-Z, 0-9, with a length of 9.",
+            "type": "invalid_function_call",
+            "param": None,
+            "code": "3280",
+        },
+        400,
+    ),
+    "openai-ids": (
+        error(
+            "Invalid 'messages[1].tool_calls[0].id': string too long. Expected a string with maximum length 40, but got a "
+            "string with length 53 instead.",
+            code="string_above_max_length",
+        ),
+        400,
+    ),
+    "ollama-null": (error("invalid message content type: <nil>"), 400),
+}
+"""Refusals of what self-healing does not touch: body and status. Sources: the files of the built-ins.
+
+Of DeepSeek R1 (api-docs.deepseek.com/zh-cn/guides/reasoning_model) and StepFun (bytedance/deer-flow#3456) only the status
+is known, so these texts are not theirs.
+"""
+TEXT_UNKNOWN = frozenset({"deepseek-r1", "stepfun"})
 
 
 def refusal(name: str) -> Refusal:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.conversing import DROPS, RETURNS, Message
+from tests.support.refusals import TEXT_UNKNOWN
 from tests.support.strict import (
     Form,
     Host,
@@ -13,8 +14,11 @@ from tests.support.strict import (
     must_carry,
     must_carry_details,
     must_carry_signatures,
+    must_have_ids_of_nine,
+    must_have_short_ids,
     must_not_be_asked,
     must_not_carry,
+    must_say_something,
 )
 
 _CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
@@ -29,6 +33,11 @@ def _turn(call: dict[str, Any] | None = None, **keys: Any) -> tuple[Message, ...
 
 
 THOUGHT = _turn(reasoning_content="Hm")
+LONG = tuple(
+    {**each, **({"tool_call_id": "fc_" + "0f" * 25} if "tool_call_id" in each else {})}
+    for each in _turn({"id": "fc_" + "0f" * 25})
+)
+CUT = (_ASKED, {"role": "assistant", "content": None, "reasoning_content": "Hm"})
 SIGNED = _turn({"extra_content": {"google": {"thought_signature": "s1g"}}})
 
 
@@ -63,6 +72,11 @@ class Case:
         return f"{self.name}-{self.refusal}"
 
     @property
+    def told(self) -> bool:
+        """Whether the text of the refusal is known."""
+        return self.refusal not in TEXT_UNKNOWN
+
+    @property
     def strict(self) -> Host:
         return Host((Rule(self.refusal, self.judge),), self.form, signs=self.refusal == "gemini")
 
@@ -81,6 +95,7 @@ CASES = [
     Case("DeepSeek V3.2", "deepseek-older", must_carry("reasoning_content"), RC_MUST, DROPS, {}, "deepseek-chat", "deepseek"),
     Case("DeepSeek R1", "deepseek-r1", RC, RC_NOT, RETURNS, OLD_R1, "deepseek-reasoner", "deepseek"),
     Case("Moonshot Kimi K2.6", "moonshot", must_carry("reasoning_content"), RC_MUST, DROPS, {}, "kimi-k2.6", "moonshot"),
+    Case("StepFun", "stepfun", must_carry("reasoning_content"), RC_MUST, DROPS, {}, "step-3.7-flash", "stepfun", "reasoning"),
     Case("Groq gpt-oss", "groq", RC, RC_NOT, RETURNS, {}, "openai/gpt-oss-120b", "groq", "reasoning"),
     Case("Groq Qwen3", "groq", RC, RC_NOT, RETURNS, {}, "qwen/qwen3-32b", "groq", "reasoning"),
     Case(
@@ -98,6 +113,10 @@ CASES = [
         "mistral-small-latest", "mistral", "parts", at=1, streams=(True,),
     ),
     Case(
+        "Mistral", "mistral-ids", must_have_ids_of_nine, "ids of nine letters or digits", DROPS, {}, "mistral-large-latest",
+        "mistral", "", _turn(), 1,
+    ),
+    Case(
         "OpenRouter, Gemini 3", "openrouter-details", must_carry_details, "`reasoning_details` as they came", DROPS, {},
         "google/gemini-3-pro-preview", "openrouter", "details",
     ),
@@ -108,6 +127,13 @@ CASES = [
     Case("vLLM, strict build", "vllm-strict", RC, RC_NOT, RETURNS, {}, "Qwen/Qwen3-8B", "vllm", "reasoning"),
     Case("vLLM, its text alone", "vllm-strict-text", RC, RC_NOT, RETURNS, {}, "m", "vllm", "reasoning"),
     Case("Databricks Claude", "databricks", RC, RC_NOT, RETURNS, {}, "databricks-claude-sonnet-4", "databricks", "summary"),
+    Case(
+        "OpenAI", "openai-ids", must_have_short_ids, "ids of at most 40 characters", DROPS, {}, "gpt-5.2", "openai", "", LONG, 1,
+    ),
+    Case(
+        "Ollama", "ollama-null", must_say_something, "no `null` as content", RETURNS, {}, "qwen3:8b", "ollama", "reasoning",
+        CUT, 1,
+    ),
     Case("OpenAI", "argument", RC, RC_NOT, RETURNS, {}, "gpt-5.2", "openai", "", THOUGHT, 1),
     Case(
         "OpenAI", "argument-top", must_not_be_asked("thinking"), "no `thinking`", RETURNS, {}, "gpt-5.2", "openai", "",

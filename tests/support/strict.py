@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.refusals import error, refusal
+from tests.support.refusals import UNMENDED, refusal
 from tests.support.scripted import Asked, Script, Wire, delta
 
 Body = dict[str, Any]
@@ -21,8 +21,10 @@ Form = str
 
 _PLACE = re.compile(r"(messages\W{1,4}|at index |position )\d+")
 _REASONING = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks")
-R1 = error("reasoning_content is not allowed in the messages of deepseek-reasoner")
-"""Only its status is documented (api-docs.deepseek.com/zh-cn/guides/reasoning_model): HTTP 400."""
+PLACEHOLDERS = ("skip_thought_signature_validator", "context_engineering_is_the_way_to_go")
+"""What Google takes for a signature of its own (ai.google.dev/gemini-api/docs/thought-signatures#faqs)."""
+MADE_BY_GOOGLE = range(40)
+_ID_OF_NINE = re.compile(r"[a-zA-Z0-9]{9}")
 
 
 def thought(number: int) -> str:
@@ -93,23 +95,66 @@ def must_carry(field: str) -> Judge:
 
 
 def must_carry_signatures(body: Body) -> tuple[int, str] | None:
-    """Gemini 3: the first call of each message of the current turn, and unchanged wherever it stands."""
+    """Gemini 3: the first call of each message of the current turn, with a signature of its own or one of the two words."""
+    taken = {*PLACEHOLDERS, *map(signature, MADE_BY_GOOGLE)}
     for index, message in calling(body):
         state = message["tool_calls"][0].get("extra_content")
         if state is None and index < current(body):
             continue
-        if not str((state or {}).get("google", {}).get("thought_signature", "")).startswith("signed-"):
+        if (state or {}).get("google", {}).get("thought_signature") not in taken:
             return index, "extra_content"
     return None
 
 
 def must_carry_details(body: Body) -> tuple[int, str] | None:
-    """Gemini 3 at OpenRouter: its details in the current turn, complete and in order wherever they stand."""
+    """Gemini 3 at OpenRouter: its details in the current turn, complete and in order wherever they stand.
+
+    For calls of other models, a word in place of the signature, with the call's id.
+    """
     for index, message in calling(body):
-        details = message.get("reasoning_details")
-        signed = any(each["type"] == "reasoning.encrypted" for each in details or ())
-        if (index > current(body) or signed) and details not in [details_of(number) for number in range(20)]:
+        details = message.get("reasoning_details") or []
+        signs = [each for each in details if each["type"] == "reasoning.encrypted"]
+        if not signs and index < current(body):
+            continue
+        word = {"type": "reasoning.encrypted", "data": PLACEHOLDERS[0], "format": "google-gemini-v1"}
+        stands_in = [{**word, "id": message["tool_calls"][0]["id"], "index": len(details) - 1}]
+        if signs != stands_in and details not in map(details_of, MADE_BY_GOOGLE):
             return index, "reasoning_details"
+    return None
+
+
+def ids(body: Body) -> Iterator[tuple[int, str]]:
+    """Index of a message, and each id of a call in it."""
+    for index, message in enumerate(body["messages"]):
+        yield from ((index, call["id"]) for call in message.get("tool_calls", ()))
+        if "tool_call_id" in message:
+            yield index, message["tool_call_id"]
+
+
+def must_have_ids_of_nine(body: Body) -> tuple[int, str] | None:
+    """Mistral."""
+    return next(((index, "id") for index, id_ in ids(body) if not _ID_OF_NINE.fullmatch(id_)), None)
+
+
+def must_have_short_ids(body: Body) -> tuple[int, str] | None:
+    """OpenAI."""
+    return next(((index, "id") for index, id_ in ids(body) if len(id_) > 40), None)
+
+
+def must_say_something(body: Body) -> tuple[int, str] | None:
+    """Ollama: null as content, where no tool is called."""
+    messages = enumerate(body["messages"])
+    return next(((i, "content") for i, m in messages if m.get("content") is None and not m.get("tool_calls")), None)
+
+
+def results_must_have_calls(body: Body) -> tuple[int, str] | None:
+    """Any host: a tool's result answers a call of the assistant message before it."""
+    open_: set[str] = set()
+    for index, message in enumerate(body["messages"]):
+        if message["role"] == "tool" and message["tool_call_id"] not in open_:
+            return index, "tool_call_id"
+        if message["role"] == "assistant":
+            open_ = {call["id"] for call in message.get("tool_calls", ())}
     return None
 
 
@@ -139,7 +184,7 @@ class Rule:
         found = self.judge(body)
         if found is None:
             return None
-        return (R1, 400) if self.refusal == "deepseek-r1" else said(self.refusal, *found)
+        return UNMENDED[self.refusal] if self.refusal in UNMENDED else said(self.refusal, *found)
 
 
 @dataclass(frozen=True)
@@ -150,17 +195,26 @@ class Host:
     form: Form = "reasoning_content"
     signs: bool = False
     """Whether the first call of an answer carries a `thought_signature`."""
+    ids: str = "call{:05}"
+    """Ids of its calls, by their number."""
 
 
 HOSTS: Mapping[str, Host] = {
-    "deepseek": Host((Rule("deepseek", must_carry("reasoning_content")),)),
-    "groq": Host((Rule("groq", only_known_keys("reasoning")),), "reasoning"),
+    "deepseek": Host((Rule("deepseek", must_carry("reasoning_content")),), ids="call_00_{:024}"),
+    "groq": Host((Rule("groq", only_known_keys("reasoning")),), "reasoning", ids="fc_{:08}-92a3"),
     "mistral": Host(
-        (Rule("mistral-options", must_not_be_asked("stream_options")), Rule("mistral", only_known_keys())), "parts"
+        (
+            Rule("mistral-options", must_not_be_asked("stream_options")),
+            Rule("mistral", only_known_keys()),
+            Rule("mistral-ids", must_have_ids_of_nine),
+            Rule("mistral-ids", results_must_have_calls),
+        ),
+        "parts",
+        ids="D6sP{:05}",
     ),
-    "openrouter": Host((Rule("openrouter-details", must_carry_details),), "details"),
-    "gemini": Host((Rule("gemini", must_carry_signatures),), "flag", signs=True),
-    "moonshot": Host((Rule("moonshot", must_carry("reasoning_content")),)),
+    "openrouter": Host((Rule("openrouter-details", must_carry_details),), "details", ids="tool_weather_{:020}"),
+    "gemini": Host((Rule("gemini", must_carry_signatures),), "flag", signs=True, ids="function-call-{:020}"),
+    "moonshot": Host((Rule("moonshot", must_carry("reasoning_content")),), ids="functions.weather:{}"),
 }
 """The hosts of a conversation that moves from one to the next."""
 
@@ -182,11 +236,13 @@ def script_of(host: Host) -> Script:
 
 
 async def _answer(wire: Wire, body: Body, host: Host) -> None:
-    """A question gets a tool call, a tool's result gets an answer."""
+    """A question gets a tool call for each of its places, one after the other; the last result gets an answer."""
     number = len(list(calling(body)))
-    asks = body["messages"][-1]["role"] == "user"
+    since = current(body)
+    places = re.search(r"(\d+) places", str(body["messages"][since]["content"]))
+    asks = len([i for i, _ in calling(body) if i > since]) < (int(places[1]) if places else 1)
     call: Body = {
-        "id": f"call{number:05}",
+        "id": host.ids.format(number),
         "type": "function",
         "function": {"name": "weather", "arguments": json.dumps({"city": f"City {number}"})},
     }

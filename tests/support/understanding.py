@@ -104,7 +104,7 @@ VOCABULARY: Mapping[str, Mapping[str, Word]] = {
     "databricks": EFFORT | TYPE,
     "deepinfra": EFFORT,
     "deepseek": EFFORT | {"thinking.type": _type},
-    "fireworks": EFFORT,
+    "fireworks": EFFORT | TYPE,
     "gemini": GOOGLE,
     "groq": EFFORT | FORMATS | {"include_reasoning": _show},
     "llamacpp": TEMPLATE,
@@ -139,6 +139,7 @@ VOCABULARY: Mapping[str, Mapping[str, Word]] = {
 EXCLUSIVE = (
     {"reasoning_format", "include_reasoning"},  # Groq
     {"reasoning.effort", "reasoning.max_tokens"},  # OpenRouter
+    {"reasoning_effort", "thinking.budget_tokens"},  # Fireworks
     {"reasoning_effort", f"{_CONFIG}.include_thoughts"},  # Gemini: effort and thinking_config
     {"reasoning_effort", f"{_CONFIG}.thinking_budget"},
 )

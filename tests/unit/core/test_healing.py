@@ -246,7 +246,7 @@ def test_a_hide_that_is_refused_whole_is_no_longer_expressible() -> None:
     manner = heal(
         Manner(request=Request(on={}, hide={"include_reasoning": False})), Remedy("drop", "include_reasoning", "body")
     )
-    assert "hide dropped" in prepare(body(include_reasoning=False), manner, model="m").notes
+    assert "hide->drop" in prepare(body(include_reasoning=False), manner, model="m").notes
 
 
 def test_refused_stream_options_are_not_asked_for_again() -> None:

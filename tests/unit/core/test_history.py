@@ -328,7 +328,13 @@ def test_content_as_string_joins_what_is_text_alone(role: str) -> None:
     history = History(replay="passthrough", content_as_string=True)
     messages = [{"role": role, "content": content} for content in ([text, text], [text, image], [], "s", None)]
     out = rewrite(messages, history, seen_field=None)
-    assert [message["content"] for message in out] == ["aa", [text, image], [], "s", None]
+    null = "" if role == "assistant" else None
+    assert [message["content"] for message in out] == ["aa", [text, image], [], "s", null]
+
+
+def test_null_beside_tool_calls_stays_under_content_as_string() -> None:
+    message = assistant(content=None, tool_calls=[CALL])
+    assert after(message, History(replay="passthrough", content_as_string=True)) is message
 
 
 JSON = st.recursive(

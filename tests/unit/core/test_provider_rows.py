@@ -42,7 +42,7 @@ class Row:
     low: tuple[dict[str, Any], bool, str]
     high: tuple[dict[str, Any], bool, str]
     budget: tuple[dict[str, Any], bool, str]
-    hide: tuple[dict[str, Any], bool, str] = ({}, True, "hide dropped")
+    hide: tuple[dict[str, Any], bool, str] = ({}, True, "hide->drop")
     unasked: dict[str, Any] = field(default_factory=dict)
 
 
@@ -110,7 +110,7 @@ ROWS: dict[str, Row] = {
         ({"thinking": {"type": "enabled", "clear_thinking": False}, **LOW, "tool_stream": True}, True, ""),
         ({"thinking": {"type": "enabled", "clear_thinking": False}, **HIGH, "tool_stream": True}, True, ""),
         ({"thinking": {"type": "enabled", "clear_thinking": False}, **LOW, "tool_stream": True}, True, f"{B}->effort=low"),
-        hide=({"tool_stream": True}, True, "hide dropped"), unasked={"tool_stream": True},
+        hide=({"tool_stream": True}, True, "hide->drop"), unasked={"tool_stream": True},
     ),
     "dashscope, siliconflow": Row(
         SWITCH,
@@ -131,7 +131,7 @@ ROWS: dict[str, Row] = {
         ({"thinking": {"type": "adaptive"}, "reasoning_split": True}, True, "effort=low dropped"),
         ({"thinking": {"type": "adaptive"}, "reasoning_split": True}, True, "effort=high dropped"),
         ({"thinking": {"type": "adaptive"}, "reasoning_split": True}, True, f"{B} dropped"),
-        hide=({"reasoning_split": True}, True, "hide dropped"), unasked={"reasoning_split": True},
+        hide=({"reasoning_split": True}, True, "hide->drop"), unasked={"reasoning_split": True},
     ),
     "groq gpt-oss, stepfun": Row(
         Request(on={}, effort=Effort(levels=LMH), hide={"include_reasoning": False}, strip=("reasoning_format",)),

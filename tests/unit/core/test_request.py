@@ -249,11 +249,23 @@ def test_a_choice_left_to_the_model_is_on_and_noted_where_the_target_has_no_such
     assert said(Request(on={"think": True}), **adaptive) == ({"think": True}, True, "adaptive->on")
 
 
+def test_what_the_host_is_not_told_to_hide_the_proxy_hides_except_from_answers_that_pass_as_they_are() -> None:
+    hide = {"include_reasoning": False}
+    told = Request(on={}, hide=hide)
+    assert not ask(told, **hide).hide
+    assert not ask(Request(on={}, hide={}), **hide).hide, "a host that never shows any"
+    assert ask(Request(on={}), **hide).hide
+    assert ask(Request(), **hide).hide, "hosts whose words nobody knows may pass over the wish"
+    assert not ask(Request(on={}), reasoning={"exclude": False}).hide
+    verbatim = prepare({"messages": [], **hide}, Manner(request=Request(on={})), model="m", verbatim=True)
+    assert (verbatim.hide, verbatim.notes) == (False, ("hide dropped",))
+
+
 def test_hiding_is_sent_noted_or_without_meaning() -> None:
     hide = {"include_reasoning": False}
     assert said(Request(hide=hide), reasoning={"exclude": True}) == (hide, True, "")
     assert said(Request(hide=hide), reasoning={"exclude": False}) == ({}, True, "")
-    assert said(Request(on={}), reasoning={"exclude": True}) == ({}, True, "hide dropped")
+    assert said(Request(on={}), reasoning={"exclude": True}) == ({}, True, "hide->drop")
     assert said(Request(on={}, off={}), reasoning={"exclude": True, "enabled": False}) == ({}, False, "")
 
 
@@ -277,7 +289,7 @@ def test_reject_refuses_what_clamp_and_drop_note(request_: Request, words: dict[
     assert caught.value.param == param
     assert param in caught.value.message
     dropped = ask(_with(request_, "drop"), **words)
-    assert [note for note in dropped.notes if not note.endswith(" dropped")] == []
+    assert [note for note in dropped.notes if not note.endswith(" dropped")] == (["hide->drop"] if dropped.hide else [])
     assert dropped.notes
     assert ask(_with(request_, "clamp"), **words).notes
 
@@ -294,6 +306,36 @@ def test_set_is_merged_last_and_strip_takes_keys_of_the_client() -> None:
     body, _, note = said(request, a={"b": 0, "c": 2}, top_k=1, logprobs=True)
     assert body == {"a": {"b": 1, "c": 2}, "top_k": 5, "stop": ["x"]}
     assert note == "logprobs dropped"
+
+
+def test_a_key_inside_an_object_is_stripped_with_a_note_and_leaves_no_empty_object() -> None:
+    request = Request(on={"thinking": {"type": "enabled"}}, strip=("thinking.keep", "a.b.c", "messages.x"))
+    kept = ask(request, thinking={"type": "enabled", "keep": "all"}, a={"b": {"c": 1}, "d": 2})
+    assert (kept.body["thinking"], kept.body["a"]) == ({"type": "enabled"}, {"d": 2})
+    assert kept.notes == ("thinking.keep dropped", "a.b.c dropped")
+    assert "thinking" not in ask(request, thinking={"keep": "all"}).body
+    assert ask(request, a={"b": 1}).notes == ()
+
+
+def test_the_grade_that_on_brings_gives_way_to_the_one_that_was_asked_for() -> None:
+    reasoning = Request(
+        on={"reasoning": {"effort": "medium"}, "temperature": 1},
+        effort=Effort("reasoning.effort", ("low", "medium", "high")),
+        budget=Budget("reasoning.max_tokens"),
+    )
+    assert said(reasoning, think=True)[0] == {"reasoning": {"effort": "medium"}, "temperature": 1}
+    assert said(reasoning, think="high")[0] == {"reasoning": {"effort": "high"}, "temperature": 1}
+    assert said(reasoning, thinking_budget=7)[0] == {"reasoning": {"max_tokens": 7}, "temperature": 1}
+
+
+def test_a_budget_may_bring_a_switch_of_its_own() -> None:
+    request = Request(
+        on={}, effort=Effort(levels=("low",)), budget=Budget(min=1024, beside={"thinking": {"type": "enabled"}})
+    )
+    assert said(request, thinking_budget=2048)[0] == {"thinking": {"type": "enabled", "budget_tokens": 2048}}
+    assert said(request, think="low")[0] == {"reasoning_effort": "low"}
+    kept = {"thinking": {"type": "enabled", "budget_tokens": 2048, "display": "x"}}
+    assert said(request, **kept)[0] == kept, "the object is the target's own"
 
 
 def test_a_set_that_switches_reasoning_decides() -> None:

@@ -57,11 +57,15 @@ def test_models_are_over_the_provider_and_the_target_over_the_models(read: Readi
 
 
 def test_patterns_apply_in_the_order_of_the_file_those_of_the_built_in_first(read: Reading) -> None:
-    provider = "{like: alpha, models: {'*ig*': {request: {default_effort: a}}, big1: {request: {default_effort: b}}}}"
-    assert manner(read, provider, "big1").request.default_effort == "b"
-    assert manner(read, provider, "big2").request.default_effort == "a"
-    swapped = "{like: alpha, models: {big1: {request: {default_effort: b}}, '*ig*': {request: {default_effort: a}}}}"
-    assert manner(read, swapped, "big1").request.default_effort == "a"
+    provider = (
+        "{like: alpha, models: {'*ig*': {request: {default_effort: low}}, big1: {request: {default_effort: max}}}}"
+    )
+    assert manner(read, provider, "big1").request.default_effort == "max"
+    assert manner(read, provider, "big2").request.default_effort == "low"
+    swapped = (
+        "{like: alpha, models: {big1: {request: {default_effort: max}}, '*ig*': {request: {default_effort: low}}}}"
+    )
+    assert manner(read, swapped, "big1").request.default_effort == "low"
 
 
 def test_built_in_of_the_own_name_is_below_like(read: Reading) -> None:

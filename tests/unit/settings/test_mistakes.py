@@ -198,6 +198,35 @@ def test_clients(mistakes: Mistakes, clients: str, expected: str) -> None:
         ("{like: local, response: {finish_reason: {map: 5}}}", "expected a mapping, found the number 5"),
         ("{like: local, request: {on: enabled}}", "request.on: expected a mapping, found a text"),
         ("{like: local, request: {budget: {min: -1}}}", "must be 0 or more, is -1"),
+        (
+            "{like: local, request: {default_effort: hihg}}",
+            'providers.x.request.default_effort: no level is named "hihg" (did you mean "high"?)',
+        ),
+        (
+            "{like: local, request: {effort: {levels: [low, mediun]}}}",
+            'providers.x.request.effort.levels[1]: no level is named "mediun" (did you mean "medium"?)',
+        ),
+        (
+            "{like: local, request: {effort: {map: {xhihg: high}}}}",
+            'request.effort.map.xhihg: no level is named "xhihg" (did you mean "xhigh"?)',
+        ),
+        (
+            "{like: local, request: {effort: {map: {max: hgh}}}}",
+            'effort.map.max: no level is named "hgh" (did you mean',
+        ),
+        (
+            "{like: local, request: {effort: {levels: [low, high], map: {medium: max}}}}",
+            'providers.x.request.effort.map.medium: "max" is not among the levels',
+        ),
+        (
+            "{like: local, request: {effort: {levels: [brief]}}}",
+            "(known are none, minimal, low, medium, high, xhigh, max, ultra, default; others go into own_words)",
+        ),
+        (
+            "{like: local, models: {'a*': {request: {default_effort: lo}}}}",
+            'providers.x.models["a*"].request.default_effort: no level is named "lo" (did you mean "low"?)',
+        ),
+        ("{like: local, history: {call_ids: {length: 0}}}", "history.call_ids.length: must be 1 or more, is 0"),
         ("{like: local, models: {'a*': {base_url: http://x}}}", 'providers.x.models["a*"].base_url: unknown key'),
         ("{like: local, models: {' a': {}}}", "a model's name has no control characters and no white space around it"),
     ],
@@ -205,6 +234,15 @@ def test_clients(mistakes: Mistakes, clients: str, expected: str) -> None:
 def test_providers(mistakes: Mistakes, provider: str, expected: str) -> None:
     (found,) = mistakes(f"providers: {{local: {{}}, x: {provider}}}", {"K": "k" * 20})
     assert expected in found
+
+
+def test_words_of_the_hosts_own_are_levels_wherever_its_layers_name_them(mistakes: Mistakes) -> None:
+    effort = "{own_words: [brief, long], levels: [brief, long], map: {low: brief, high: long}}"
+    own = f"a: {{like: local, request: {{effort: {effort}, default_effort: brief}}}}"
+    below = "b: {like: a, models: {'m*': {request: {default_effort: long}}}}"
+    target = "{provider: b, model: m, request: {effort: {map: {max: lng}}}}"
+    (found,) = mistakes(f"providers: {{local: {{}}, {own}, {below}}}\nroutes: [{{model: m, targets: [{target}]}}]")
+    assert 'routes[0].targets[0].request.effort.map.max: no level is named "lng" (did you mean "long"?)' in found
 
 
 def test_provider_name_with_a_slash_could_never_be_a_target(mistakes: Mistakes) -> None:
