@@ -24,8 +24,8 @@ from proxy.telemetry.logs import Forward, Log
 from proxy.telemetry.metrics import MULTIPROCESS, Metrics, prepare_multiprocess
 
 CONFIG = "REASONING_PROXY_CONFIG"
-LISTEN = "REASONING_PROXY_LISTEN"
-"""How a worker learns of an address given on the command line."""
+LISTEN, ADMIN = "REASONING_PROXY_LISTEN", "REASONING_PROXY_ADMIN"
+"""How a worker learns of the addresses given on the command line."""
 
 
 def create_app(settings: Settings, *, reread: Load | None = None, log: Log | None = None) -> Starlette:
@@ -62,6 +62,7 @@ def serve(settings: Settings, *, workers: int = 1, source: Path | None = None) -
     _quiet_exit()
     if workers > 1 and source is not None:
         os.environ |= {CONFIG: str(source.resolve()), LISTEN: settings.server.listen}
+        os.environ |= {ADMIN: settings.server.admin} if settings.server.admin else {}
         with tempfile.TemporaryDirectory(prefix="reasoning-proxy-metrics-") as folder:
             prepare_multiprocess(Path(os.environ.get(MULTIPROCESS, folder)))
             config = web_config("proxy.app:from_environment", settings.server.drain_s, workers=workers)
@@ -69,7 +70,7 @@ def serve(settings: Settings, *, workers: int = 1, source: Path | None = None) -
         return 0
     log = Log(sys.stderr)
     forward_libraries(log)
-    app = create_app(settings, reread=_reread(source, settings.server.listen), log=log)
+    app = create_app(settings, reread=_reread(source, settings.server.listen, settings.server.admin), log=log)
     server = uvicorn.Server(web_config(app, settings.server.drain_s))
     server.run(sockets=[bound])
     return 0 if server.started else 1
@@ -79,7 +80,7 @@ def from_environment() -> Starlette:
     """The application of one worker process."""
     log = Log(sys.stderr)
     forward_libraries(log)
-    reread = _reread(Path(os.environ[CONFIG]), os.environ.get(LISTEN))
+    reread = _reread(Path(os.environ[CONFIG]), os.environ.get(LISTEN), os.environ.get(ADMIN))
     app = create_app(reread(), reread=reread, log=log)
     app.state.service.spread = lambda: os.kill(os.getppid(), signal.SIGHUP)
     return app
@@ -100,12 +101,13 @@ class _Workers(Multiprocess):
                 os.kill(process.pid, signal.SIGHUP)
 
 
-def _reread(source: Path | None, listen: str | None) -> Load:
+def _reread(source: Path | None, listen: str | None, admin: str | None) -> Load:
     def reread() -> Settings:
         if source is None:
             raise FileNotFoundError(2, "there is no configuration file to read again")
         settings = load(source, os.environ)
-        server = settings.server if listen is None else dataclasses.replace(settings.server, listen=listen)
+        server = settings.server  # whose sockets stay where they are until the process ends
+        server = dataclasses.replace(server, listen=listen or server.listen, admin=admin or server.admin)
         return dataclasses.replace(settings, server=server)
 
     return reread

@@ -11,7 +11,7 @@ from proxy.cli.command import argument, describe, positive
 from proxy.demo import table
 from proxy.demo.background import serving
 from proxy.demo.replay import Replay
-from proxy.settings import Settings, with_listen
+from proxy.settings import Settings, with_admin, with_listen
 from proxy.settings.formats import parse_listen
 
 _ROUTES_TOLD = 12
@@ -34,6 +34,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=argument(parse_listen, "address"),
         metavar="ADDR",
         help="HOST:PORT, instead of server.listen of the file",
+    )
+    parser.add_argument(
+        "--admin",
+        type=argument(parse_listen, "address"),
+        metavar="ADDR",
+        help="HOST:PORT of metrics, readiness and reload, instead of server.admin of the file",
     )
     parser.add_argument(
         "--workers",
@@ -61,9 +67,10 @@ def run(args: argparse.Namespace) -> int:
 def _serve(settings: Settings, args: argparse.Namespace) -> int:
     with configuration.mistakes_told():
         settings = with_listen(settings, args.listen) if args.listen else settings
+        settings = with_admin(settings, args.admin) if args.admin else settings
         settings = with_listen(settings, address.require_free(settings.server.listen, "--listen or server.listen"))
-    if settings.server.admin:
-        address.require_free(settings.server.admin, "server.admin")
+        if settings.server.admin:
+            settings = with_admin(settings, address.require_free(settings.server.admin, "--admin or server.admin"))
     _announce(settings)
     return app.serve(settings, workers=args.workers)
 

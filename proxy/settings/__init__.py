@@ -1,7 +1,7 @@
 """The routing table: one YAML file → frozen settings. `proxy.settings.explain` says where each value came from."""
 
 from proxy.settings.builtins import BuiltIn, builtins
-from proxy.settings.loader import find_config, load, loads, with_listen
+from proxy.settings.loader import find_config, load, loads, with_admin, with_listen
 from proxy.settings.mistakes import Mistake, SettingsError
 from proxy.settings.model import Client, Limits, Provider, Retry, Route, Secret, Server, Settings, Target, Timeouts
 
@@ -23,5 +23,6 @@ __all__ = [
     "find_config",
     "load",
     "loads",
+    "with_admin",
     "with_listen",
 ]

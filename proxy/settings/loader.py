@@ -91,6 +91,13 @@ def with_listen(settings: Settings, listen: str) -> Settings:
     return dataclasses.replace(settings, server=dataclasses.replace(settings.server, listen=listen))
 
 
+def with_admin(settings: Settings, admin: str) -> Settings:
+    """The same settings with the second listener elsewhere (`serve --admin`). Raises SettingsError."""
+    if admin == settings.server.listen and not admin.endswith(":0"):
+        raise SettingsError([Mistake("--admin", 0, 0, "", f"{admin} is the address of the API", "choose another port")])
+    return dataclasses.replace(settings, server=dataclasses.replace(settings.server, admin=admin))
+
+
 def _check_server(tree: Branch, report: Report) -> None:
     server = tree.branch("server")
     listen = server.value("listen", Server().listen)

@@ -368,7 +368,7 @@ def test_a_port_in_use_is_told(tmp_path: Path) -> None:
     assert (replay.returncode, serve.returncode, with_admin.returncode) == (1, 1, 1)
     assert "in use; choose another --port" in replay.stderr
     assert "in use; choose another address with --listen" in serve.stderr
-    assert "in use; choose another address with server.admin" in with_admin.stderr
+    assert "in use; choose another address with --admin or server.admin" in with_admin.stderr
 
 
 def test_serve_tells_every_mistake_of_its_file(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from proxy.core.render import Rendering
-from proxy.settings import Settings, SettingsError, Timeouts, find_config, load, with_listen
+from proxy.settings import Settings, SettingsError, Timeouts, find_config, load, with_admin, with_listen
 from proxy.settings.formats import is_loopback, parse_duration, parse_size
 from proxy.settings.model import SecretText
 
@@ -209,6 +209,14 @@ def test_listen_override_obeys_the_same_rule(read: Reading) -> None:
     with pytest.raises(SettingsError, match='"nonsense" is not an address'):
         with_listen(settings, "nonsense")
     assert with_listen(read("server: {open: true}"), "0.0.0.0:80").server.listen == "0.0.0.0:80"
+
+
+def test_admin_override_is_never_the_address_of_the_api(read: Reading) -> None:
+    settings = read("server: {listen: '127.0.0.1:80', admin: '127.0.0.1:81'}")
+    assert with_admin(settings, "127.0.0.1:82").server.admin == "127.0.0.1:82"
+    assert with_admin(read("server: {listen: '127.0.0.1:0'}"), "127.0.0.1:0").server.admin == "127.0.0.1:0"
+    with pytest.raises(SettingsError, match=r"^--admin: 127\.0\.0\.1:80 is the address of the API"):
+        with_admin(settings, "127.0.0.1:80")
 
 
 def test_config_is_the_one_given_then_the_variable_then_the_folder(tmp_path: Path) -> None:
