@@ -7,6 +7,7 @@
     ├─ RouteNotFound                 404     not_found              client_error     no
     ├─ MethodNotAllowed              405     method_not_allowed     client_error     no
     ├─ RequestTooLarge               413     request_too_large      client_error     no
+    ├─ RequestTimeout                408     request_timeout        client_error     no
     ├─ RateLimited                   429     rate_limit_exceeded    rate_limited     no
     ├─ UpstreamError
     │  ├─ UpstreamRefused            theirs  theirs                 client_error     no
@@ -133,6 +134,13 @@ class RequestTooLarge(RequestInvalid):
 
     status = 413
     code = "request_too_large"
+
+
+class RequestTimeout(RequestInvalid):
+    """The request took too long to arrive."""
+
+    status = 408
+    code = "request_timeout"
 
 
 class RateLimited(ProxyError):

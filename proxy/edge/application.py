@@ -16,6 +16,7 @@ from proxy.edge import answers
 from proxy.edge.completions import Completions
 from proxy.edge.models import Models
 from proxy.edge.operations import Operations
+from proxy.edge.origins import Origins
 from proxy.edge.service import Service
 from proxy.settings.formats import is_loopback
 
@@ -33,7 +34,9 @@ def public(service: Service, lifespan: Lifespan) -> Starlette:
         Route("/v1/{path:path}", Completions(service), methods=["POST"]),
         *operations.routes(private=alone, reload=alone and is_loopback(server.listen)),
     ]
-    return _application(service, routes, lifespan)
+    application = _application(service, routes, lifespan)
+    application.add_middleware(Origins, service)
+    return application
 
 
 def admin(service: Service) -> Starlette:

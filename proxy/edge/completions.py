@@ -100,7 +100,7 @@ class _Call:
         if match is None:
             raise _not_found(state, body["model"], caller.allowed)
         exchange.target = self._metrics(match, match.route.targets[0].provider.name, match.route.targets[0].model)
-        self.leave = service.limiter.enter(caller.client, exchange)
+        self.leave = service.limiter.enter(caller.client, exchange, state.settings.server.limits)
         own = caller.client.render if caller.client is not None else None
         rendering = wanted or own or match.route.render or Rendering()
         kind = (Kind.STREAM if exchange.stream else Kind.WHOLE) if chat else Kind.RAW

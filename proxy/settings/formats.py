@@ -15,6 +15,7 @@ _BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2*
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _PROVIDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _MAX_PORT = 65535
 _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
@@ -96,6 +97,16 @@ def _url(text: str, schemes: tuple[str, ...]) -> str:
     return text.rstrip("/")
 
 
+def parse_origin(text: str) -> str:
+    """What a browser sends as `Origin`: scheme, host and port of a page, in lower case; or `*`."""
+    if text == "*":
+        return text
+    scheme, separator, rest = text.casefold().partition("://")
+    if not _SCHEME.fullmatch(scheme) or not separator or not rest or set(rest) & set("/?#@* ") or not rest.isascii():
+        raise ValueError("write scheme, host and port alone, such as https://chat.example or http://localhost:3000")
+    return f"{scheme}://{rest}"
+
+
 def parse_provider_name(text: str) -> str:
     """Letters, digits, dot, dash and underscore: a slash would end the provider's name in PROVIDER/MODEL."""
     if not _PROVIDER.fullmatch(text):
@@ -140,6 +151,7 @@ def parse_date(text: str) -> str:
     return datetime.date.fromisoformat(text).isoformat()
 
 
+ORIGIN = Text("an origin such as https://chat.example", parse_origin, r"^(\*|[A-Za-z][A-Za-z0-9+.-]*://[^/?#@* ]+)$")
 DATE = Text("a date such as 2026-01-31", parse_date, r"^\d{4}-\d{2}-\d{2}$")
 DURATION = Text(
     "a duration such as 500ms, 2s, 5m",

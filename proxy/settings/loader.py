@@ -10,7 +10,7 @@ from proxy.settings.document import MAX_TEXT_BYTES, compose
 from proxy.settings.formats import is_loopback, parse_listen
 from proxy.settings.layers import plain
 from proxy.settings.mistakes import Mistake, Report, SettingsError
-from proxy.settings.model import Server, Settings
+from proxy.settings.model import Cors, Limits, Server, Settings
 from proxy.settings.providers import ProviderTable
 from proxy.settings.references import References
 from proxy.settings.routes import build_clients, build_routes, check_clients, check_routes
@@ -114,4 +114,7 @@ def _check_server(tree: Branch, report: Report) -> None:
 def _server(branch: Branch) -> Server:
     values = plain(branch)
     seconds = {f"{key}_s": values.pop(key) for key in ("heartbeat", "drain") if key in values}
-    return Server(**values, **seconds)
+    limits, cors = Limits(**values.pop("limits", {})), values.pop("cors", None)
+    if cors is not None:
+        cors = Cors(tuple(cors["origins"]), cors.get("max_age", Cors(()).max_age_s))
+    return Server(**values, **seconds, limits=limits, cors=cors)

@@ -126,10 +126,25 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of one client key; None is none."""
+    """Limits of one client key, or of all requests together; None is none."""
 
     requests_per_minute: int | None = None
     concurrent_streams: int | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether there is any."""
+        return self.requests_per_minute is not None or self.concurrent_streams is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """Which web pages may call."""
+
+    origins: tuple[str, ...]
+    """Such as `https://chat.example`; `*` is any."""
+    max_age_s: float = 600.0
+    """How long a browser may remember that it may call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +170,10 @@ class Server:
     heartbeat_s: float = 15.0
     drain_s: float = 300.0
     open: bool = False
+    limits: Limits = Limits()
+    """Of all clients together."""
+    cors: Cors | None = None
+    """None: no page of another origin may read an answer."""
 
 
 @dataclass(frozen=True, slots=True)

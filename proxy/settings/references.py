@@ -29,6 +29,13 @@ def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
+# What stands in documentation where a provider's key belongs. Other samples (`EMPTY`, `token-abc123`) are the real keys of
+# servers that ask for none.
+_PLACEHOLDER = re.compile(
+    r"(sk-)?(x{3,}|\*{3,}|\.{3,}|change[-_ ]?me|replace[-_ ]?me|(insert[-_ ])?(your|my)[-_ ](\w+[-_ ]){0,3}key([-_ ]here)?)|<[^>]*>|\$\{?\w+\}?",
+    re.IGNORECASE,
+)
+
 _SAMPLE_DIGESTS = frozenset(map(_digest, _SAMPLE_KEYS))
 
 
@@ -43,7 +50,14 @@ class References:
         self._secrets: dict[SecretReference, Secret] = {}
 
     def secret(self, reference: SecretReference) -> Secret:
-        """The secret of an `env` or `file` reference; a line end behind it is not part of it."""
+        """The secret of an `env` or `file` reference, for a provider."""
+        secret = self._secret(reference)
+        if _PLACEHOLDER.fullmatch(secret.reveal()):
+            raise ValueError(f"{_what(reference)} holds a sample out of some documentation, not a key of your own")
+        return secret
+
+    def _secret(self, reference: SecretReference) -> Secret:
+        """A line end behind it is not part of it."""
         if reference not in self._secrets:
             value = (self._variable if reference.kind == "env" else self._file)(reference).rstrip("\r\n")
             if not value.strip():
@@ -60,9 +74,9 @@ class References:
                 raise ValueError("not a SHA-256 digest: write its 64 hexadecimal digits")
             digest, key = bytes.fromhex(reference.name), ""
         else:
-            key = self.secret(reference).reveal()
+            key = self._secret(reference).reveal()
             digest = _digest(key)
-        if digest in _SAMPLE_DIGESTS or key.casefold() in _SAMPLE_KEYS:
+        if digest in _SAMPLE_DIGESTS or key.casefold() in _SAMPLE_KEYS or _PLACEHOLDER.fullmatch(key):
             raise ValueError("this is a sample key that everybody knows: make one with `openssl rand -hex 32`")
         return digest
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from proxy.core.dialect import CallIds, Details, Dialect, Flag, History, Request, Scalar, Tags
 from proxy.settings import formats
-from proxy.settings.model import Limits, Retry, Server, Timeouts
+from proxy.settings.model import Cors, Limits, Retry, Server, Timeouts
 from proxy.settings.spec import (
     Boolean,
     Choice,
@@ -250,18 +250,23 @@ ROUTE = Object(
     },
 )
 
-_LIMITS = Object(
-    "limits",
-    "Limits of one client key. Null: none.",
-    {
-        "requests_per_minute": Field(
-            Nullable(Integer(1)), "Requests in one minute.", default=_NO_LIMITS.requests_per_minute
-        ),
-        "concurrent_streams": Field(
-            Nullable(Integer(1)), "Requests open at one time.", default=_NO_LIMITS.concurrent_streams
-        ),
-    },
-)
+
+def _limits(whose: str) -> Object:
+    return Object(
+        "limits",
+        f"Limits of {whose}. Null: none.",
+        {
+            "requests_per_minute": Field(
+                Nullable(Integer(1)), "Requests in one minute.", default=_NO_LIMITS.requests_per_minute
+            ),
+            "concurrent_streams": Field(
+                Nullable(Integer(1)), "Streams open at one time.", default=_NO_LIMITS.concurrent_streams
+            ),
+        },
+    )
+
+
+_LIMITS, _LIMITS_IN_ALL = _limits("one client key"), _limits("all clients together")
 
 CLIENT = Object(
     "client",
@@ -279,6 +284,17 @@ CLIENT = Object(
     },
 )
 
+_CORS = Object(
+    "cors",
+    "Which web pages may call. Absent: none of another origin.",
+    {
+        "origins": Field(ListOf(formats.ORIGIN, minimum=1), "Such as https://chat.example; `*` is any.", required=True),
+        "max_age": Field(
+            formats.DURATION, "How long a browser remembers that it may call.", default=Cors(()).max_age_s
+        ),
+    },
+)
+
 SERVER = Object(
     "server",
     "Our own listeners and limits.",
@@ -293,6 +309,8 @@ SERVER = Object(
         ),
         "drain": Field(formats.DURATION, "How long open streams may go on at the end.", default=_SERVER.drain_s),
         "open": Field(Boolean(), "True: serve a public address without client keys.", default=_SERVER.open),
+        "limits": Field(_LIMITS_IN_ALL, _LIMITS_IN_ALL.doc),
+        "cors": Field(_CORS, _CORS.doc),
     },
 )
 

@@ -51,6 +51,8 @@ class Limit(StrEnum):
 
     REQUESTS_PER_MINUTE = "requests_per_minute"
     CONCURRENT_STREAMS = "concurrent_streams"
+    ALL_REQUESTS_PER_MINUTE = "all_requests_per_minute"
+    ALL_CONCURRENT_STREAMS = "all_concurrent_streams"
 
 
 @dataclass(slots=True)

@@ -72,7 +72,13 @@ def test_shape_of_the_file(text: str, expected: str) -> None:
         ("open: yes", "expected true or false, found a text (write true, without quotes)"),
         ("open: maybe", "expected true or false, found a text"),
         ("open: 1", "expected true or false, found the number 1"),
-        ("cors: 1", "server.cors: unknown key (known are listen, admin"),
+        ("cors: {}", "t.yaml:1:16 server.cors.origins: missing"),
+        ("cors: {origins: []}", "server.cors.origins"),
+        ("cors: {origins: ['https://a/b']}", "write scheme, host and port alone"),
+        ("cors: {origins: [example.org]}", "write scheme, host and port alone"),
+        ("cors: {origins: ['https://*.a']}", "write scheme, host and port alone"),
+        ("limits: {concurrent_streams: 0}", "must be 1 or more, is 0"),
+        ("cros: 1", 'server.cros: unknown key (did you mean "cors"?)'),
     ],
 )
 def test_server(mistakes: Mistakes, server: str, expected: str) -> None:
@@ -349,3 +355,23 @@ def test_file_that_cannot_be_read_is_a_mistake(tmp_path: Path) -> None:
 def test_paths_are_written_so_that_they_can_be_found() -> None:
     assert path_text(("providers", "a-b", "models", "x.y*", "request")) == 'providers.a-b.models["x.y*"].request'
     assert path_text(("routes", 0, "targets", 1)) == "routes[0].targets[1]"
+
+
+PLACEHOLDERS = [
+    *("your-api-key", "YOUR_API_KEY", "<your key>", "sk-xxxx", "changeme", "sk-change-me", "your-openai-api-key-here"),
+    *("***", "insert-your-key-here", "${OPENAI_API_KEY}", "$KEY", "replace_me", "..."),
+]
+WITH_KEY = "providers: {local: {}, house: {base_url: 'http://h/v1', api_key: {env: K}}}"
+
+
+@pytest.mark.parametrize("key", PLACEHOLDERS)
+def test_placeholder_is_no_key_of_a_provider_or_a_client(mistakes: Mistakes, key: str) -> None:
+    (provider,) = mistakes(WITH_KEY, {"K": key})
+    (client,) = mistakes("clients: [{name: a, key: {env: K}}]", {"K": key})
+    assert "the variable K holds a sample out of some documentation" in provider
+    assert "sample key" in client
+
+
+@pytest.mark.parametrize("key", ["EMPTY", "token-abc123", "none", "ollama", "sk-no-key-required", "lm-studio"])
+def test_word_that_servers_without_keys_take_is_a_providers_key(mistakes: Mistakes, key: str) -> None:
+    assert mistakes(WITH_KEY, {"K": key}) == []

@@ -1,0 +1,112 @@
+"""Connections of clients: a request whose head is too large, or that does not arrive, is cut off before it costs anything.
+
+The web server itself has neither limit.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from proxy.core.codec import dumps
+from proxy.core.errors import ProxyError, RequestInvalid, RequestTimeout, RequestTooLarge
+
+MAX_HEAD_BYTES = 64 * 1024
+"""Of the request line and headers together; twice what nginx takes by default."""
+ARRIVAL_S = 60.0
+"""How long a request may take to arrive: nginx's `client_header_timeout`."""
+BYTES_PER_S = 500
+"""Each so many bytes give it another second: `MinRate` of Apache's mod_reqtimeout."""
+_PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
+
+
+class Intake(HttpToolsProtocol):
+    """One connection. Where an answer is under way, cutting off ends the connection without another one."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._head_bytes = 0
+        self._in_head = True
+        self._arriving = False
+        self._arrived_bytes = 0
+        self._began = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._arrives()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._arriving:
+            self._arrives()
+        self._arrived_bytes += len(data)
+        room = MAX_HEAD_BYTES - self._head_bytes
+        if self._in_head and len(data) > room:
+            # Only up to the limit: what lies behind it may be the body of a request that is well.
+            super().data_received(data[:room])
+            data = data[room:]
+            if self._in_head:
+                self._refuse(RequestTooLarge("The request's head is larger than 64 KiB.", status=431))
+                return
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+
+    # What the parser calls.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # trailers, of which there may be any number, mean nothing to us
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._arriving = False
+        super().on_message_complete()
+
+    # What the web server calls.
+
+    def send_400_response(self, msg: str) -> None:
+        """What was sent is no HTTP; `msg` is the web server's text for that."""
+        self._refuse(RequestInvalid(msg))
+
+    def _arrives(self) -> None:
+        """A request is on its way, from now on."""
+        self._arriving = self._in_head = True
+        self._arrived_bytes = self._head_bytes = 0
+        self._began = self.loop.time()
+        if self._timer is None:
+            self._timer = self.loop.call_later(ARRIVAL_S, self._check)
+
+    def _check(self) -> None:
+        """One timer serves all requests of a connection: it runs on over their ends instead of being made anew."""
+        self._timer = None
+        if not self._arriving or self.transport.is_closing():
+            return
+        limit = ARRIVAL_S + self._arrived_bytes / BYTES_PER_S
+        left = self._began + limit - self.loop.time()
+        if left > 0 or self.flow.read_paused:
+            self._timer = self.loop.call_later(max(left, 1.0), self._check)
+        elif self._arrived_bytes:
+            self._refuse(RequestTimeout("The request did not arrive in time."))
+        else:
+            self.transport.close()
+
+    def _refuse(self, error: ProxyError) -> None:
+        self._arriving = False
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            body = dumps(error.body())
+            head = f"HTTP/1.1 {error.status} {_PHRASES[error.status]}\r\ncontent-type: application/json\r\n"
+            self.transport.write(f"{head}content-length: {len(body)}\r\nconnection: close\r\n\r\n".encode() + body)
+        self.transport.close()
