@@ -30,7 +30,7 @@ class Prepared:
     notes: tuple[str, ...]
     """What the target gets otherwise than asked, such as `effort=xhigh->high` or `off dropped`; fit for a header."""
     hide: bool = False
-    """Whether the client wants no reasoning in the answer and the target was not told, or would not understand."""
+    """Whether reasoning is to be taken out of the answer; the target may have been told and send it all the same."""
 
 
 def prepare(
@@ -145,7 +145,7 @@ class _Writer:
 
     def _hide(self) -> None:
         if self.request.hide is not None:
-            self.hidden, self.hides = self.request.hide, False
+            self.hidden = self.request.hide
         elif self.verbatim or self.request.on_unsupported == "reject":
             self._lose("hide", "hide")
         else:

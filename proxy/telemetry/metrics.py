@@ -22,6 +22,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from proxy.core.errors import Outcome
+from proxy.core.notes import parts
 from proxy.telemetry.exchange import AttemptOutcome, Exchange, Limit, Phase, Stage
 
 PREFIX = "reasoning_proxy_"
@@ -95,6 +96,11 @@ class Metrics:
             "upstream_available", "0 while a target of the provider cools down, else 1.", ("provider",), mode="livemin"
         )
         self.resting: dict[str, set[str]] = {}
+        self.notes = count(
+            "request_notes_total",
+            "Wishes that a target got otherwise than asked.",
+            ("provider", "model", "aspect", "change"),
+        )
         self.healings = count(
             "self_heal_total", "Remedies learnt from refusals.", ("provider", "model", "action", "field")
         )
@@ -238,6 +244,8 @@ class TargetMetrics:
             self._times(exchange)
         if timeline.usage:
             self._tokens(timeline.usage)
+        for note in exchange.notes:
+            self._metrics.notes.labels(self.provider, self.model, *parts(note)).inc()
 
     def _times(self, exchange: Exchange) -> None:
         timeline, start = exchange.timeline, exchange.started

@@ -1,4 +1,4 @@
-"""The two tables of `docs/controls.md`: what each built-in sends for a wish, and which refusals the proxy's help spares.
+"""The tables of `docs/controls.md`: what each built-in sends for a wish, what goes back, and which refusals are spared.
 
 `python -m tests.support.controls` prints them; with `--write` they are put into the page.
 """
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from proxy.core.dialect import Request
+from proxy.core.dialect import History, Request
 from proxy.core.request import prepare
 from tests.support.builtin_files import ROOT, data, manner, names
 from tests.support.conversing import DROPS
@@ -90,6 +90,53 @@ def flow(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+# --- what goes back ---
+
+
+def returned() -> str:
+    """A row for each built-in, and for each model pattern that differs: where earlier reasoning goes, and what helps."""
+    head = ["built-in", "models", "earlier reasoning", "where there is none", "memory", "ids of calls", "taken out"]
+    rows: list[list[str]] = []
+    for name in names():
+        merged: dict[tuple[str, ...], list[str]] = {}
+        for pattern in ("", *data(name).get("models", {})):
+            history = manner(name, pattern.replace("*", "") or "other-models").history
+            merged.setdefault(_returned(history), []).append(f"`{pattern}`" if pattern else "others")
+        all_ = ["all"]
+        rows += [
+            [f"`{name}`", ", ".join(models if len(merged) > 1 else all_), *cells] for cells, models in merged.items()
+        ]
+    return table(head, rows)
+
+
+def _returned(history: History) -> tuple[str, ...]:
+    replay = f"`{history.field}`" if history.replay == "field" else _REPLAYS[history.replay]
+    blanks = {"none": [], "empty_string": [f'`{history.field}: ""`'], "space": [f'`{history.field}: " "`']}
+    signature = history.backfill_signature
+    if signature is not None:
+        blanks[history.backfill].append("a word for the signature")
+    ids = history.call_ids
+    also = f" and `{ids.also}`" if ids is not None and ids.also else ""
+    taken = "any" if ids is None else f"{'' if ids.exact else 'up to '}{ids.length} letters, digits{also}"
+    kept = [key for key in ("reasoning", "reasoning_details") if key not in history.strip_fields]
+    strict = [f"every field of reasoning and `extra_content`{''.join(f', but not `{key}`' for key in kept)}"]
+    out = (strict if len(history.strip_fields) > 2 else [f"`{field}`" for field in history.strip_fields]) + (
+        ["think blocks"] if history.strip_tags else []
+    )
+    memory = "on" if history.memory == "tool_calls" else ""
+    return replay, ", ".join(blanks[history.backfill]), memory, taken, ", ".join(out)
+
+
+_REPLAYS = {
+    "auto": "where it was seen",
+    "drop": "dropped",
+    "passthrough": "as the client sends it",
+    "details": "`reasoning_details`",
+    "tags": "`<think>` in `content`",
+    "content_parts": "list in `content`",
+}
+
+
 # --- what is refused ---
 
 
@@ -139,11 +186,11 @@ def _text(said: Any) -> str:
     return str(said.get("error", said)["message"])
 
 
-TABLES = {"controls": controls, "refusals": refusals}
+TABLES = {"controls": controls, "returned": returned, "refusals": refusals}
 
 
 def filled(page: str) -> str:
-    """The page with both tables made anew."""
+    """The page with its tables made anew."""
     return _BLOCK.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}{found[3]}", page)
 
 

@@ -309,7 +309,9 @@ def test_every_dependency_is_argued_and_no_other() -> None:
     assert argued - {"package", "file"} == names
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-demo.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize(
+    "name", ["requirements.lock", "requirements-demo.lock", "requirements-dev.lock", "requirements-clients.lock"]
+)
 def test_every_locked_package_has_a_version_and_hashes(name: str) -> None:
     entries = re.split(r"\n(?=[a-z])", (ROOT / name).read_text(encoding="utf-8").replace("\\\n", ""))
     packages = [entry for entry in entries if not entry.startswith("#")]

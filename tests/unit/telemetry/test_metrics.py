@@ -8,6 +8,7 @@ from prometheus_client import Gauge
 
 from proxy.core.errors import Outcome, RateLimited
 from proxy.core.healing import FIELDS, OTHER
+from proxy.core.notes import ASPECTS, CHANGES
 from proxy.core.timeline import Timeline
 from proxy.telemetry.exchange import AttemptOutcome, Exchange, Limit, Phase, Stage
 from proxy.telemetry.metrics import LONG, TINY, MemoryResult, Metrics, tokens
@@ -31,6 +32,7 @@ LABELS = {
     "retries_total": {"provider", "model", "reason"},
     "fallbacks_total": {"route", "from_provider", "to_provider", "reason"},
     "upstream_available": {"provider"},
+    "request_notes_total": {"provider", "model", "aspect", "change"},
     "self_heal_total": {"provider", "model", "action", "field"},
     "memory_total": {"provider", "model", "result"},
     "memory_entries": set[str](),
@@ -59,6 +61,9 @@ def test_families_have_the_promised_names_and_labels() -> None:
     metrics = Metrics("1.2.3")
     metrics.target("r", "p", "m").attempt(AttemptOutcome.OK, {"malformed_json": 1})
     metrics.target("r", "p", "m").healed("drop", "reasoning_content")
+    noted = finished(metrics)
+    noted.notes = ("hide->drop",)
+    metrics.ended(noted)
     metrics.target("r", "p", "m").retry(AttemptOutcome.HTTP_5XX)
     metrics.target("r", "p", "m").fallback(AttemptOutcome.HTTP_5XX, metrics.target("r", "q", "m"))
     found: dict[str, set[str]] = {}
@@ -73,7 +78,7 @@ def test_families_have_the_promised_names_and_labels() -> None:
 
 def test_every_metric_and_label_value_is_documented(repository: Path) -> None:
     page = (repository / "docs" / "metrics.md").read_text()
-    values = [*Outcome, *AttemptOutcome, *Phase, *Stage, *Limit, *MemoryResult, *FIELDS, OTHER]
+    values = [*Outcome, *AttemptOutcome, *Phase, *Stage, *Limit, *MemoryResult, *FIELDS, OTHER, *ASPECTS, *CHANGES]
     missing = [word for word in [*LABELS, *values] if f"`{word}`" not in page]
     assert not missing
 
@@ -123,6 +128,17 @@ def test_stream_counts_its_times_and_tokens_once() -> None:
         for name in ("input", "output", "cached_input", "reasoning")
     ]
     assert counted == [5.0, 7.0, 2.0, 4.0]
+
+
+def test_each_note_is_counted_without_its_words() -> None:
+    metrics = Metrics("1")
+    exchange = finished(metrics)
+    exchange.notes = ("effort=xhigh->high", "secret_key_of_a_client dropped", "logprobs dropped")
+    metrics.ended(exchange)
+    where = {"provider": "p", "model": "m"}
+    assert value(metrics, "request_notes_total", **where, aspect="effort", change="changed") == 1
+    assert value(metrics, "request_notes_total", **where, aspect="other", change="dropped") == 2
+    assert b"secret_key" not in metrics.render()
 
 
 def test_whole_answer_counts_no_time_to_first() -> None:
