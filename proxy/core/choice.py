@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.core import codec, finish
-from proxy.core.chunk import Chunk, Kind
+from proxy.core.chunk import Chunk
 from proxy.core.details import DetailsReader
 from proxy.core.dialect import Dialect, Flag
 from proxy.core.echo import Echo
@@ -15,8 +15,6 @@ from proxy.core.parts import read as read_parts
 from proxy.core.splitter import Mark, TagSplitter
 from proxy.core.tags import Grammar, Piece, grammar
 from proxy.core.tool_calls import ToolCalls
-
-_TWINS = frozenset({"content", "reasoning_content"})
 
 
 class DialectReader:
@@ -33,12 +31,10 @@ class DialectReader:
         self.flag_path = tuple(dialect.flag.path.split(".")) if dialect.flag else ()
         self.unless_path = tuple(dialect.flag.unless.split(".")) if dialect.flag and dialect.flag.unless else ()
         self.grammar: Grammar = grammar(dialect.tags, dialect.flag.pairs if dialect.flag else ())
-        self.quick = self.fields[:1] == ("reasoning_content",) and not dialect.dedupe_repeated_reasoning
-        """Whether a non-empty `reasoning_content` may pass without looking at anything else."""
-        self.simple_keys = (
-            frozenset() if dialect.dedupe_repeated_reasoning else frozenset({"role", "content", *self.fields})
-        )
-        """Keys of deltas that can be reworded without looking at anything else."""
+        self.names = frozenset(self.fields)
+        self.snapshots = dialect.details is not None and dialect.details.snapshots
+        self.telling = frozenset({self.details_key, "tool_calls", "function_call", *self.flag_path[:1]})
+        """Keys of a delta that are read, beside its texts."""
 
     def mark(self, delta: dict[str, Any], *, whole: bool) -> Mark:
         """What the dialect's flag says of the content beside it."""
@@ -85,12 +81,13 @@ class Choice:
     """The state of one choice. Feed it deltas in order, or one whole message."""
 
     def __init__(self, reader: DialectReader, index: int = 0) -> None:
-        self._reader = reader
+        self.reader = reader
         self._dialect = reader.dialect
-        self._echo = Echo()
-        self._details = DetailsReader(snapshots=bool(reader.dialect.details and reader.dialect.details.snapshots))
-        self._splitter: TagSplitter | None = None
-        self._literal = False
+        self.echo = Echo()
+        self._details = DetailsReader(snapshots=reader.snapshots)
+        self.splitter: TagSplitter | None = None
+        self.literal = False
+        """Whether all later content is answer, whatever it holds."""
         self._last_reasoning = ""
         self.calls = ToolCalls(reader.dialect.tool_calls, f"{reader.seed}_{index}" if index else reader.seed)
         self.index = index
@@ -109,45 +106,16 @@ class Choice:
     @property
     def undecided(self) -> str:
         """All of the content so far, where it may still be the beginning of a delimiter; else empty."""
-        return self._splitter.undecided if self._splitter else ""
+        return self.splitter.undecided if self.splitter else ""
+
+    @property
+    def calm(self) -> bool:
+        """Whether a tool call would end no block and free no held text."""
+        return self.splitter is None or self.splitter.calm
 
     def reason(self, word: Any) -> str | None:
         """The upstream's finish word → OpenAI's, knowing whether calls were made."""
         return finish.canonical(word, called=self.calls.made, own=self._dialect.finish_reason.map)
-
-    def plain_kind(self, delta: dict[str, Any]) -> Kind | None:
-        """What a delta in mid-answer generates, if it is canonical at first sight: the shape of nearly all deltas."""
-        if not self.role_sent or self.waiting or not delta.keys() <= _TWINS:
-            return None
-        reasoning, content = delta.get("reasoning_content"), delta.get("content")
-        if content.__class__ is str and content:
-            return "answer" if self._literal and not reasoning else None
-        if reasoning.__class__ is not str or not reasoning or content or not self._reader.quick:
-            return None
-        if not self._echo.leads("field", reasoning):
-            return None
-        self.generated = True
-        self.source = "reasoning_content"
-        return "reasoning"
-
-    def reworded(self, delta: dict[str, Any]) -> tuple[Kind, dict[str, Any]] | None:
-        """The canonical form of a delta in mid-answer that wants no more than a key renamed or a role left out."""
-        reader, key, content = self._reader, self.source, delta.get("content")
-        if not self.role_sent or self.waiting or not delta.keys() <= reader.simple_keys:
-            return None
-        if content.__class__ is str and content:
-            others = any(value for name, value in delta.items() if name not in ("role", "content"))
-            return ("answer", {"content": content}) if self._literal and not others else None
-        text = delta.get(key) if key is not None and key in reader.fields else None
-        if content or text.__class__ is not str or not text:
-            return None
-        if any(value for name, value in delta.items() if name not in (key, "role")) or not self._echo.leads(
-            "field", text
-        ):
-            return None
-        self.generated = True
-        twin = {"content": content} if "content" in delta else {}
-        return "reasoning", {**twin, "reasoning_content": text}
 
     def read(self, delta: dict[str, Any], word: Any = None) -> Spoken:
         """Reads one delta. `word`: the upstream's finish word, where one came with it."""
@@ -156,10 +124,10 @@ class Choice:
         self._read_content(delta, spoken, whole=False)
         entries = delta.get("tool_calls")
         if isinstance(entries, list) and entries:
-            if self._splitter:
-                self._tagged(spoken, self._splitter.end_block())
+            if self.splitter:
+                self._tagged(spoken, self.splitter.end_block())
             spoken.entries = self.calls.feed(entries)
-            one_kind = not delta.get("content") and not any(flat_text(delta.get(name)) for name in self._reader.fields)
+            one_kind = not delta.get("content") and not any(flat_text(delta.get(name)) for name in self.reader.fields)
             spoken.plain = spoken.plain and one_kind and _identical(spoken.entries, entries)
         elif entries not in (None, []) or (delta.get("content") and spoken.pieces and spoken.pieces[0][0]):
             spoken.plain = False
@@ -192,7 +160,7 @@ class Choice:
 
     def _read_fields(self, delta: dict[str, Any], spoken: Spoken) -> None:
         text = key = ""
-        for name in self._reader.fields:
+        for name in self.reader.fields:
             given = delta.get(name)
             if given is None or given == "":
                 continue
@@ -208,15 +176,15 @@ class Choice:
             spoken.plain = False
             if value:
                 self.odd.append("both_reasoning_fields")
-        listed = self._details.text(delta[self._reader.details_key]) if self._reader.details_key in delta else ""
+        listed = self._details.text(delta[self.reader.details_key]) if self.reader.details_key in delta else ""
         if key:
-            new = self._echo.new("field", text)
+            new = self.echo.new("field", text)
             if listed == text:
-                self._echo.same("details", "field")
+                self.echo.same("details", "field")
             if self._dialect.dedupe_repeated_reasoning:
                 new, self._last_reasoning = ("" if text == self._last_reasoning else new), text
         else:
-            new = self._echo.new("details", listed) if listed else ""
+            new = self.echo.new("details", listed) if listed else ""
         if new:
             spoken.pieces.append((True, new))
         if key or listed:
@@ -226,7 +194,7 @@ class Choice:
         content = delta.get("content")
         if isinstance(content, str):
             if content:
-                self._split(spoken, content, mark=self._reader.mark(delta, whole=whole))
+                self._split(spoken, content, mark=self.reader.mark(delta, whole=whole))
             return
         if content is None:
             return
@@ -237,37 +205,37 @@ class Choice:
         parts = read_parts(content if isinstance(content, list) else [content], self._dialect.content_parts)
         for is_reasoning, text in parts.pieces:
             if not is_reasoning:
-                self._split(spoken, text, mark=self._reader.mark(delta, whole=whole))
-            elif new := self._echo.new("parts", text):
+                self._split(spoken, text, mark=self.reader.mark(delta, whole=whole))
+            elif new := self.echo.new("parts", text):
                 spoken.pieces.append((True, new))
                 self.source = "content_parts"
         spoken.opaque += parts.opaque
         spoken.others = parts.others
 
     def _split(self, spoken: Spoken, text: str, *, mark: Mark) -> None:
-        if self._splitter is None:
+        if self.splitter is None:
             # reasoning that came in a field cannot also have an implicit start in the content
-            inside = self._reader.inside and self.source is None and not self.calls.made
-            self._splitter = TagSplitter(self._reader.grammar, inside=inside)
-        if self._literal and mark is not Mark.REASONING:
+            inside = self.reader.inside and self.source is None and not self.calls.made
+            self.splitter = TagSplitter(self.reader.grammar, inside=inside)
+        if self.literal and mark is not Mark.REASONING:
             spoken.pieces.append((False, text))
             return
-        self._tagged(spoken, self._splitter.feed(text, mark))
-        self._literal = self._splitter.literal
+        self._tagged(spoken, self.splitter.feed(text, mark))
+        self.literal = self.splitter.literal
 
     def _tagged(self, spoken: Spoken, pieces: list[Piece]) -> None:
         for is_reasoning, text in pieces:
             if not is_reasoning:
                 spoken.pieces.append((False, text))
-            elif new := self._echo.new("tags", text):
+            elif new := self.echo.new("tags", text):
                 spoken.pieces.append((True, new))
                 self.source = "tags"
 
     def _close(self, spoken: Spoken, word: Any, *, entries: bool = True) -> None:
-        if self._splitter:
+        if self.splitter:
             stopped = not self.calls.made and self.reason(word or "stop") == "stop"
-            self._tagged(spoken, self._splitter.close(stopped=stopped))
-            self._literal = self._splitter.literal
+            self._tagged(spoken, self.splitter.close(stopped=stopped))
+            self.literal = self.splitter.literal
         if entries and (more := self.calls.close()):
             spoken.plain = False
             spoken.entries = [*spoken.entries, *more]

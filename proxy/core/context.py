@@ -26,3 +26,5 @@ class AnswerContext:
     """Whether the client asked for `stream_options.include_usage`."""
     keep: Callable[[dict[str, Any]], None] | None = None
     """Takes each complete canonical message, before the end of it leaves. None: a stream's messages are not collected."""
+    byte_path: bool = True
+    """Whether events that differ from a parsed one in their text alone are passed on as bytes; the result is the same."""

@@ -25,7 +25,8 @@ def deltas(delta: dict[str, Any], spoken: Spoken, reader: DialectReader, *, role
     if spoken.entries:
         runs.append(("tool_calls", spoken.entries))
     key, value = runs[0] if runs else ("", None)
-    first = _rest(delta, spoken, reader, key, value)
+    first = rest(delta, reader, key, value)
+    _put_parts(first, spoken, reader)
     if role is not None:
         first = {"role": role, **first}
     return [first, *({key: value} for key, value in runs[1:])]
@@ -35,7 +36,8 @@ def message(given: dict[str, Any], spoken: Spoken, reader: DialectReader) -> dic
     """The whole message."""
     reasoning = "".join(text for is_reasoning, text in spoken.pieces if is_reasoning)
     answer = "".join(text for is_reasoning, text in spoken.pieces if not is_reasoning)
-    out = _rest(given, spoken, reader, "reasoning_content" if reasoning else "", reasoning)
+    out = rest(given, reader, "reasoning_content" if reasoning else "", reasoning)
+    _put_parts(out, spoken, reader)
     out["content"] = answer if answer or given.get("content") is not None else None
     if spoken.entries:
         out["tool_calls"] = spoken.entries
@@ -100,11 +102,11 @@ def without_text(chunks: list[Chunk], reader: DialectReader) -> list[Chunk]:
     return kept
 
 
-def _rest(given: dict[str, Any], spoken: Spoken, reader: DialectReader, put_key: str, put_value: Any) -> dict[str, Any]:
+def rest(given: dict[str, Any], reader: DialectReader, put_key: str, put_value: Any) -> dict[str, Any]:
     """`given` without its texts, tool calls and role, with `put_key` in its place."""
     out: dict[str, Any] = {}
     for key, value in given.items():
-        if key in reader.fields and (key == "reasoning_content" or value is None or value == "" or flat_text(value)):
+        if key in reader.names and (key == "reasoning_content" or value is None or value == "" or flat_text(value)):
             if put_key == "reasoning_content":
                 out.setdefault(put_key, put_value)
             elif key == "reasoning_content" and (value is None or value == ""):
@@ -118,13 +120,17 @@ def _rest(given: dict[str, Any], spoken: Spoken, reader: DialectReader, put_key:
             out[key] = value
     if put_key and put_key not in out:
         out[put_key] = put_value
+    return out
+
+
+def _put_parts(out: dict[str, Any], spoken: Spoken, reader: DialectReader) -> None:
+    """What reasoning objects and typed parts hold beside their text."""
     if spoken.opaque:
         details = reader.details_key or "reasoning_details"
         given_details = out.get(details)
         out[details] = [*(given_details if isinstance(given_details, list) else ()), *spoken.opaque]
     if spoken.others:
         out[PARTS_KEY] = spoken.others
-    return out
 
 
 def _merged(pieces: list[Piece]) -> list[Piece]:

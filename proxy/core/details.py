@@ -22,7 +22,7 @@ class DetailsReader:
             return ""
         found = []
         for entry in entries:
-            text = _text(entry)
+            text = text_of(entry)
             if text and self._snapshots:
                 key = (str(entry.get("type")), str(entry.get("id")), str(entry.get("index")))
                 seen = self._seen.get(key, 0)
@@ -32,7 +32,8 @@ class DetailsReader:
         return "".join(found)
 
 
-def _text(entry: Any) -> str:
+def text_of(entry: Any) -> str:
+    """The text of one entry; empty where it has none."""
     if not isinstance(entry, dict):
         return ""
     for key in ("text", "summary"):

@@ -39,15 +39,24 @@ class Echo:
                 self._head += fresh[: _HEAD - len(self._head)]
         return fresh
 
-    def leads(self, source: str, text: str) -> bool:
-        """Whether nobody has said more than `source`; then, and only then, `text` is entered as said by it."""
+    @property
+    def hungry(self) -> bool:
+        """Whether `lead` still wants the text itself, and not only its size."""
+        return len(self._head) < _HEAD
+
+    def may_lead(self, source: str) -> bool:
+        """Whether nobody has said more than `source`, so that what it says next is new."""
         at = self._at.get(source, 0)
-        if at == self._said:
-            self._said = self._at[source] = at + len(text)
-            if len(self._head) < _HEAD:
-                self._head += text[: _HEAD - len(self._head)]
-            return True
-        return at == _OWN
+        return at in (self._said, _OWN)
+
+    def lead(self, source: str, text: str, size: int) -> None:
+        """Enters what `source` says, which may lead: `size` characters, of which `text` is, while `hungry`, all."""
+        at = self._at.get(source, 0)
+        if at == _OWN:
+            return
+        self._said = self._at[source] = at + size
+        if len(self._head) < _HEAD:
+            self._head += text[: _HEAD - len(self._head)]
 
     def same(self, source: str, twin: str) -> None:
         """`source` has just said, in one delta, what `twin` did: what it says alone later goes on from there."""

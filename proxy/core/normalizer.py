@@ -10,13 +10,25 @@ from proxy.core.deltas import choice_objects, deltas, own_delta, says_more, with
 from proxy.core.envelope import FRAME, Envelope, carries_more, framed
 from proxy.core.errors import UpstreamError, UpstreamProtocol
 from proxy.core.finish import inferred
+from proxy.core.short_way import Short, short, spoke
 from proxy.core.upstream_error import from_payload, is_error
 
 MAX_WAITING = 64
 """Events without content that are held back. White space comes in few tokens, a delimiter in fewer."""
 
 _ENDINGS = ("error", "finish_reason", "native_finish_reason")
-_PLAIN_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
+_PLAIN_CHOICE = frozenset(
+    {
+        "index",
+        "delta",
+        "finish_reason",
+        "logprobs",
+        "native_finish_reason",
+        "stop_reason",
+        "token_ids",
+        "content_filter_results",
+    }
+)
 _PLAIN_EVENT = frozenset({*FRAME, "obfuscation"})
 
 
@@ -34,6 +46,8 @@ class Normalizer:
         self._envelope = Envelope(context)
         self._leading: list[Chunk] = []  # chunks without content that wait for the answer's id
         self._last: Chunk | None = None  # the usage chunk, which waits for the end: a later one would count instead
+        self.short: tuple[Choice, Short] | None = None
+        """What the last event said, and in which choice, if it took the short way."""
         self.usage: dict[str, Any] | None = None
         """The last usage of the stream, normalised."""
         self.error: UpstreamError | None = None
@@ -62,10 +76,10 @@ class Normalizer:
         except ValueError:
             value, as_sent = None, False
         as_sent = as_sent and b"\n" not in data
-        if as_sent and value.__class__ is dict and not name and self._envelope.settled and value.keys() <= _PLAIN_EVENT:
-            chunk = self._plain(value, data)
-            if chunk is not None:
-                return [chunk]
+        self.short = self._short(value) if as_sent and not name else None
+        if self.short is not None:
+            spoke(*self.short, self.short[1].text, len(self.short[1].text))
+            return [self._as_short(value, data, self.short[1])]
         if name == b"error" or is_error(value):
             return self._fail(value, data)
         if not isinstance(value, dict):
@@ -75,30 +89,45 @@ class Normalizer:
             return []  # a gateway's own event, such as `ping`
         return self._take(value, data if as_sent else None)
 
-    def _plain(self, event: dict[str, Any], data: bytes) -> Chunk | None:
-        """The chunk of an event that is canonical at first sight, by a short way; None: it wants a closer look."""
+    def would_say(self, data: bytes) -> tuple[Short, bytes] | None:
+        """What `feed` would give for an event that takes the short way, as JSON; None for all others. Changes nothing."""
+        try:
+            value, as_sent = codec.loads_as_sent(data)
+        except ValueError:
+            return None
+        found = self._short(value) if as_sent else None
+        if found is None:
+            return None
+        chunk = self._as_short(value, data, found[1])
+        return found[1], codec.dumps(chunk.data) if chunk.raw is None else chunk.raw
+
+    def _short(self, event: Any) -> tuple[Choice, Short] | None:
+        """What an event says that is nothing but one delta in mid-answer; None: it wants a closer look."""
+        if event.__class__ is not dict or not self._envelope.settled or not event.keys() <= _PLAIN_EVENT:
+            return None
         choices = event.get("choices")
         if choices.__class__ is not list or len(choices) != 1 or event.get("usage") is not None:
             return None
         choice = choices[0]
         if (
             choice.__class__ is not dict
-            or not choice.keys() <= _PLAIN_CHOICE
             or choice.get("finish_reason") is not None
+            or not choice.keys() <= _PLAIN_CHOICE
         ):
             return None
         index, delta = choice.get("index"), choice.get("delta")
-        if index.__class__ is not int or delta.__class__ is not dict or index not in self._choices:
+        if index.__class__ is not int or delta.__class__ is not dict:
             return None
-        state = self._choices[index]
-        kind = state.plain_kind(delta)
-        if kind:
-            return self._envelope.stamp(Chunk(event, data, kind))
-        reworded = state.reworded(delta)
-        if reworded is None:
-            return None
-        choice["delta"] = reworded[1]
-        return self._envelope.stamp(Chunk(event, None, reworded[0]))
+        state = self._choices.get(index)
+        said = None if state is None else short(state, delta)
+        return None if state is None or said is None else (state, said)
+
+    def _as_short(self, event: dict[str, Any], data: bytes, said: Short) -> Chunk:
+        """The chunk that leaves for such an event."""
+        if said.delta is None:
+            return self._envelope.stamp(Chunk(event, data, said.kind))
+        event["choices"][0]["delta"] = said.delta
+        return self._envelope.stamp(Chunk(event, None, said.kind))
 
     def done(self) -> list[Chunk]:
         """`[DONE]`: what the answer's end lacks is inferred."""

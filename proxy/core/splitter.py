@@ -10,6 +10,7 @@ START ──► INSIDE ──► AFTER ──► WRAPPED ──► LITERAL
 from collections.abc import Callable
 from enum import Enum, auto
 
+from proxy.core.chunk import Kind
 from proxy.core.tags import MAX_HELD_WHITE, WHITE, Delimiters, Grammar, Piece
 
 
@@ -72,6 +73,39 @@ class TagSplitter:
     def undecided(self) -> str:
         """The text so far, where all of it waits to be told from a delimiter; else empty."""
         return self._text if self._state is _State.START and not self._out else ""
+
+    @property
+    def calm(self) -> bool:
+        """Whether `end_block` would change nothing."""
+        return not self._text and self._state is not _State.INSIDE
+
+    @property
+    def straight(self) -> Kind | None:
+        """What a text without a mark that `passes` is, all of it and at once; None where every text has to be fed."""
+        if self._text or self._flagged or self._kept is not None:
+            return None
+        if self._state is _State.INSIDE:
+            return None if self._fresh else "reasoning"
+        if self._state is _State.TEXT or (self._state is _State.WRAPPED and not self._fresh):
+            return "answer"
+        return None
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """For `straight`: characters with which a delimiter may begin here."""
+        return (self._grammar.starts if self._state is _State.TEXT else self._ends).heads
+
+    @property
+    def holds_white(self) -> bool:
+        """For `straight`: whether white space at the end of a text has to wait for what follows it."""
+        return self._trim != "none" and self._state is not _State.TEXT
+
+    def passes(self, text: str) -> bool:
+        """For `straight`: whether a text holds nothing that could be, or hold back, a delimiter."""
+        for head in self.heads:
+            if head in text:
+                return False
+        return not self.holds_white or text[-1] not in WHITE
 
     def feed(self, text: str, mark: Mark = Mark.NONE) -> list[Piece]:
         """Takes more text; `mark` is what the dialect's flag says of it."""

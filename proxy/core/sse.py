@@ -50,6 +50,18 @@ class EventParser:
 
     def feed(self, data: bytes) -> list[Event]:
         """Returns the events that `data` completes, in order."""
+        *blocks, rest = self.join(data).split(b"\n\n")
+        self.keep(rest)
+        events: list[Event] = []
+        for block in blocks:
+            read(block, events)
+        return events
+
+    def join(self, data: bytes) -> bytes:
+        """All bytes not yet read, with plain line feeds, once they hold the end of an event; before that, b"".
+
+        The caller reads the blocks, each of which ends with a blank line, and gives the rest to `keep`.
+        """
         if self._bom is not None:
             data = self._without_bom(data)
         if self._skip_lf and data:
@@ -59,23 +71,20 @@ class EventParser:
         if b"\r" in data:
             self._skip_lf = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        if not data:
-            return []
         ends_inside = b"\n\n" in data or (data.startswith(b"\n") and self._parts and self._parts[-1].endswith(b"\n"))
-        self._parts.append(data)
-        self._size += len(data)
         if not ends_inside:
-            self._check_size()
-            return []
-        blocks = b"".join(self._parts).split(b"\n\n")
-        rest = blocks.pop()
-        self._parts = [rest] if rest else []
-        self._size = len(rest)
-        self._check_size()
-        events: list[Event] = []
-        for block in blocks:
-            _read(block, events)
-        return events
+            self._append(data)
+            return b""
+        if self._parts:
+            self._parts.append(data)
+            data = b"".join(self._parts)
+            self._parts = []
+            self._size = 0
+        return data
+
+    def keep(self, rest: bytes) -> None:
+        """Takes back what of `join` holds no end of an event."""
+        self._append(rest)
 
     def close(self) -> list[Event]:
         """Returns what is left, read as if its blank line had come."""
@@ -83,7 +92,7 @@ class EventParser:
         block = (self._bom or b"") + b"".join(self._parts)
         self._parts = []
         self._size = 0
-        _read(block, events)
+        read(block, events)
         return events
 
     def _without_bom(self, data: bytes) -> bytes:
@@ -94,13 +103,17 @@ class EventParser:
         self._bom = None
         return head.removeprefix(_BOM)
 
-    def _check_size(self) -> None:
+    def _append(self, data: bytes) -> None:
+        if not data:
+            return
+        self._parts.append(data)
+        self._size += len(data)
         if self._size > self._max:
             msg = f"an event of more than {self._max} bytes"
             raise EventTooLargeError(msg)
 
 
-def _read(block: bytes, events: list[Event]) -> None:
+def read(block: bytes, events: list[Event]) -> None:
     """Appends what one block of lines (without its blank line) dispatches."""
     if block.startswith(b"data:") and b"\n" not in block:
         data = block[6:] if block.startswith(b" ", 5) else block[5:]

@@ -11,7 +11,8 @@ from typing import Any
 
 from proxy.core import codec, sse
 from proxy.core.aggregate import Aggregator
-from proxy.core.chunk import Chunk, kind_of
+from proxy.core.byte_path import BytePath
+from proxy.core.chunk import Chunk, Kind, kind_of
 from proxy.core.context import AnswerContext
 from proxy.core.errors import ProxyError, UpstreamError
 from proxy.core.memory import Collector
@@ -44,6 +45,8 @@ class _Reader:
         self._size = 0
         self._head: bytes | None = b""  # what came before it was told; None once it is
         self._ended = False  # nothing that the upstream sends counts any more
+        self._marked: Kind | None = None  # what this read has generated last
+        self.begun = False
         self.source: str | None = None
         """Where reasoning was seen: a field's name, `details`, `content_parts`, `tags`, or None."""
 
@@ -106,14 +109,12 @@ class _Reader:
             return answer
         return None
 
-    def _mark(self, chunks: list[Chunk], now: float) -> bool:
-        """Enters into the timeline what the chunks generated; returns whether they did."""
-        kinds = {chunk.kind or kind_of(chunk.data) for chunk in chunks}
-        if "reasoning" in kinds:
-            self._timeline.reasoning(now)
-        if "answer" in kinds:
-            self._timeline.answer(now)
-        return kinds not in (set(), {None})
+    def _mark(self, kind: Kind | None, now: float) -> None:
+        """Enters into the timeline what was generated; once for all that one read brings in a row."""
+        if kind is not self._marked and kind is not None:
+            self._marked = kind
+            self.begun = True
+            (self._timeline.reasoning if kind == "reasoning" else self._timeline.answer)(now)
 
     def _settle(self) -> None:
         """Takes over what the normalizer found out."""
@@ -144,13 +145,14 @@ class StreamPipeline(_Reader):
 
     def __init__(self, context: AnswerContext, timeline: Timeline) -> None:
         super().__init__(context, timeline)
-        self.begun = False
         self.done = False
         self._tail = b""  # under `passthrough`: the last bytes, which tell whether an event is open
         rendering = context.rendering
         self._as_it_is = rendering.form == "passthrough"
         self._renderer = None if self._as_it_is or rendering == Rendering() else Renderer(rendering)
         self._collector = None if context.keep is None else Collector(context.keep, snapshots=self._snapshots)
+        self._simple = not self._as_it_is and self._renderer is None and self._collector is None
+        self._bytes = BytePath(self._normalizer) if context.byte_path and self._simple else None
 
     def feed(self, data: bytes, now: float) -> bytes:
         """All that one read of upstream bytes gives the client; may be empty. Never raises for upstream data."""
@@ -159,30 +161,60 @@ class StreamPipeline(_Reader):
         given = data
         if self._as_it_is:
             self._tail = (self._tail + data)[-4:]
-        data = self._told(data)
-        if self._kept(data):
-            return given if self._as_it_is else b""
+        if self._head is not None or self._json is not None:
+            data = self._told(data)
+            if self._kept(data):
+                return given if self._as_it_is else b""
         out: list[bytes] = []
-        chunks: list[Chunk] = []
-        for name, text in self._events(data) if data and not self._ended else ():
-            if name is None:
-                if self.begun or any(chunk.kind or kind_of(chunk.data) for chunk in chunks):
-                    out += [self._written(chunks, now), sse.comment(text)]
-                    chunks = []
-            elif text.strip() == sse.DONE:
-                chunks += self._normalizer.done()
-                self._ended = True
-            else:
-                chunks += self._normalizer.feed(text, name)
-                self._ended = self._normalizer.error is not None
-            if self._ended:
-                break
+        if not self._ended:
+            self._pass(data, now, out)
         if self._ended or self._normalizer.odd:
             self._settle()
-        out.append(self._written(chunks, now))
         if self._ended:
             out.append(self._ending())
         return given if self._as_it_is else b"".join(out)
+
+    def _pass(self, data: bytes, now: float, out: list[bytes]) -> None:
+        """Reads the events that are now whole. `out` takes what leaves."""
+        self._marked = None
+        path, at = self._bytes, 0
+        try:
+            text = self._parser.join(data)
+            if path is not None:
+                path.begin()
+            while at < len(text) and not self._ended:
+                taken = None if path is None else path.take(text, at)
+                if taken is not None:
+                    at, leaving, kind = taken
+                    self._mark(kind, now)
+                    out.append(leaving)
+                    continue
+                end = text.find(b"\n\n", at)
+                if end < 0:
+                    self._parser.keep(text[at:])
+                    return
+                self._block(text[at:end], now, out)
+                at = end + 2
+        except sse.EventTooLargeError as error:
+            self._fail(not_a_completion(str(error)))
+
+    def _block(self, block: bytes, now: float, out: list[bytes]) -> None:
+        """Reads the lines of one event."""
+        events: list[sse.Event] = []
+        sse.read(block, events)
+        for name, text in events:
+            if name is None:
+                if self.begun:
+                    out.append(sse.comment(text))
+            elif text.strip() == sse.DONE:
+                self._write(self._normalizer.done(), now, out)
+                self._ended = True
+                break
+            else:
+                self._write(self._normalizer.feed(text, name), now, out)
+                self._ended = self._normalizer.error is not None
+                if self._bytes is not None and self._normalizer.short is not None:
+                    self._bytes.learn(block)
 
     def close(self, now: float, error: ProxyError | None = None) -> bytes:
         """The end of the upstream body, or what broke it. Returns the closing bytes; sets `error` where there is one."""
@@ -190,33 +222,32 @@ class StreamPipeline(_Reader):
             return b""
         if self._json is not None and error is None:
             return self._close_json(now)
-        chunks: list[Chunk] = []
+        out: list[bytes] = []
+        self._marked = None
         if self._json is None:
-            chunks = self._last_events()
+            self._last_events(now, out)
             if not self._ended and (error is None or self._normalizer.complete):
-                chunks += self._normalizer.end()  # a reset after the last chunk takes nothing away
+                self._write(self._normalizer.end(), now, out)  # a reset after the last chunk takes nothing away
                 self._ended = True
         if error is not None and not self._ended:
-            chunks += self._normalizer.flush()
+            self._write(self._normalizer.flush(), now, out)
             self._fail(error)
         self._settle()
-        out = self._written(chunks, now) + self._ending()
+        out.append(self._ending())
         if self._as_it_is:
             broken = error is not None and self.error is error
             return sse.separation(self._tail) + self._ending_of(error) if broken else b""
-        return out
+        return b"".join(out)
 
-    def _last_events(self) -> list[Chunk]:
+    def _last_events(self, now: float, out: list[bytes]) -> None:
         """An event whose blank line never came."""
-        chunks: list[Chunk] = []
         for name, text in self._parser.close():
             if name is not None and text.strip() == sse.DONE:
-                chunks += self._normalizer.done()
+                self._write(self._normalizer.done(), now, out)
                 self._ended = True
             elif name is not None:
-                chunks += self._normalizer.feed(text, name)
+                self._write(self._normalizer.feed(text, name), now, out)
                 self._ended = self._normalizer.error is not None
-        return chunks
 
     def _close_json(self, now: float) -> bytes:
         answer = self._whole()
@@ -227,30 +258,30 @@ class StreamPipeline(_Reader):
             frame = {key: answer.body[key] for key in ("id", "created", "model")}
             last = {**frame, "object": "chat.completion.chunk", "choices": [], "usage": answer.usage}
             chunks.append(Chunk(last))
-        out = self._written(chunks, now)
-        ending = self._ending()
-        return b"" if self._as_it_is else out + ending
+        out: list[bytes] = []
+        self._write(chunks, now, out)
+        out.append(self._ending())
+        return b"" if self._as_it_is else b"".join(out)
 
-    def _written(self, chunks: list[Chunk], now: float) -> bytes:
+    def _write(self, chunks: list[Chunk], now: float, out: list[bytes]) -> None:
         """Chunks as this client's events."""
-        if not chunks:
-            return b""
-        if self._mark(chunks, now):
-            self.begun = True
+        for chunk in chunks:
+            self._mark(chunk.kind or kind_of(chunk.data), now)
         if self._collector is not None:
             for chunk in chunks:
                 self._collector.feed(chunk)
-        if self._as_it_is:
-            return b""
         if self._renderer is not None:
             chunks = [rendered for chunk in chunks for rendered in self._renderer.feed(chunk)]
-        return _encoded(chunks)
+        if not self._as_it_is:
+            _encode(chunks, out)
 
     def _ending(self) -> bytes:
         """The last bytes of the stream: what the rendering still holds, the error if there is one, `[DONE]`."""
         self.done = True
-        held = _encoded(self._renderer.close()) if self._renderer else b""
-        return held + self._ending_of(self.error)
+        held: list[bytes] = []
+        if self._renderer is not None:
+            _encode(self._renderer.close(), held)
+        return b"".join([*held, self._ending_of(self.error)])
 
     def _ending_of(self, error: ProxyError | None) -> bytes:
         return (sse.encode(codec.dumps(error.event_body())) if error else b"") + _DONE
@@ -303,9 +334,10 @@ class WholePipeline(_Reader):
             else:
                 chunks += self._normalizer.feed(text, name)
                 self._ended = self._normalizer.error is not None
-        self._mark(chunks, now)
         self._settle()
+        self._marked = None
         for chunk in chunks:
+            self._mark(chunk.kind or kind_of(chunk.data), now)
             self._aggregator.feed(chunk)
 
     def _aggregated(self, now: float) -> bytes:
@@ -346,8 +378,6 @@ class WholePipeline(_Reader):
                 self._context.keep(choice["message"])
 
 
-def _encoded(chunks: list[Chunk]) -> bytes:
-    events: list[bytes] = []
+def _encode(chunks: list[Chunk], out: list[bytes]) -> None:
     for chunk in chunks:
-        events += (b"data: ", codec.dumps(chunk.data) if chunk.raw is None else chunk.raw, b"\n\n")
-    return b"".join(events)
+        out += (b"data: ", codec.dumps(chunk.data) if chunk.raw is None else chunk.raw, b"\n\n")

@@ -23,7 +23,7 @@ _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 class Delimiters:
     """Several literal texts, searched leftmost-longest in text that may still go on."""
 
-    __slots__ = ("_firsts", "_fold", "_longest", "_regex", "_words")
+    __slots__ = ("_firsts", "_fold", "_longest", "_regex", "_words", "heads")
 
     def __init__(self, words: Iterable[str], *, case_sensitive: bool = True) -> None:
         self._fold = not case_sensitive
@@ -31,6 +31,8 @@ class Delimiters:
         self._words = sorted(folded, key=len, reverse=True)
         self._longest = len(self._words[0]) if self._words else 0
         self._firsts = {word[0] for word in self._words}
+        self.heads = (*self._firsts, *(first.upper() for first in self._firsts if self._fold and "a" <= first <= "z"))
+        """Each character with which a delimiter may begin; a text without any of them holds no part of one's head."""
         self._regex = re.compile("|".join(map(re.escape, self._words)) if self._words else r"(?!)")
 
     def __bool__(self) -> bool:

@@ -83,6 +83,15 @@ class ToolCalls:
         """Whether any call was made."""
         return bool(self._calls)
 
+    def goes_on(self, index: int) -> bool:
+        """Whether arguments alone, with the upstream's `index`, go on with a call and leave as they came."""
+        call = self._by_index.get(index)
+        return call is not None and call.sent and not call.dummy and call.index == index
+
+    def go_on(self, index: int, arguments: str) -> None:
+        """Takes such arguments."""
+        self._by_index[index].arguments.feed(arguments)
+
     def feed(self, entries: list[Any]) -> list[dict[str, Any]]:
         """Returns the entries to send; an entry that was right already is the same object."""
         out: list[dict[str, Any]] = []

@@ -78,49 +78,6 @@ def test_details_that_went_along_with_a_field_go_on_alone() -> None:
     assert one.source == "details"
 
 
-class TestPlainSight:
-    """The short way must never say more than the long one."""
-
-    def test_it_is_open_once_the_role_was_sent(self) -> None:
-        one = choice()
-        assert one.plain_kind({"reasoning_content": "a"}) is None
-        one.role_sent = True
-        assert one.plain_kind({"reasoning_content": "a", "content": None}) == "reasoning"
-        assert one.plain_kind({"content": "x"}) is None
-        one.read({"content": "x"})
-        assert one.plain_kind({"content": "x", "reasoning_content": ""}) == "answer"
-
-    @pytest.mark.parametrize(
-        "delta",
-        [
-            {},
-            {"reasoning_content": ""},
-            {"reasoning_content": 5},
-            {"content": "x", "reasoning_content": "a"},
-            {"content": ["x"]},
-            {"reasoning_content": "a", "z": 1},
-        ],
-    )
-    def test_anything_unusual_wants_a_closer_look(self, delta: dict[str, Any]) -> None:
-        one = choice()
-        one.role_sent = True
-        one.read({"content": "x"})
-        assert one.plain_kind(delta) is None
-
-    def test_a_repetition_wants_a_closer_look_and_is_not_counted_twice(self) -> None:
-        one = choice()
-        one.role_sent = True
-        one.read({"reasoning_details": [{"type": "reasoning.text", "text": "abc"}]})
-        assert one.plain_kind({"reasoning_content": "abc"}) is None
-        assert one.read({"reasoning_content": "abc"}).pieces == []
-        assert one.plain_kind({"reasoning_content": "d"}) == "reasoning"
-
-    def test_a_dialect_that_drops_repetitions_has_no_short_way(self) -> None:
-        one = choice(Dialect(dedupe_repeated_reasoning=True))
-        one.role_sent = True
-        assert one.plain_kind({"reasoning_content": "a"}) is None
-
-
 def test_an_implicit_start_depends_on_the_request() -> None:
     dialect = Dialect(tags=Tags(implicit_start="when_thinking"))
     assert choice(dialect).read({"content": "a"}).pieces == [(True, "a")]

@@ -62,17 +62,29 @@ def test_a_twin_of_a_text_of_its_own_is_one_too() -> None:
 
 def test_a_leader_is_told_from_a_follower_without_taking_its_text() -> None:
     echo = Echo()
-    assert echo.leads("a", "one ")
-    assert echo.leads("a", "two")
-    assert Echo().leads("a", LONG)
-    assert not echo.leads("b", "one ")
+    for text in ("one ", "two"):
+        assert echo.may_lead("a")
+        echo.lead("a", text, len(text))
+    assert Echo().may_lead("a")
+    assert not echo.may_lead("b")
     assert echo.new("b", "one two") == ""
-    assert echo.new("c", "x") == "x" and echo.leads("c", "y")
+    assert echo.new("c", "x") == "x" and echo.may_lead("c")
+    echo.lead("c", "y", 1)
+    assert echo.new("a", "three") == "three"
+
+
+def test_what_leads_need_not_be_told_once_its_beginning_is_known() -> None:
+    echo = Echo()
+    assert echo.hungry
+    echo.lead("a", LONG, len(LONG))
+    assert not echo.hungry
+    echo.lead("a", "", 5)
+    assert echo.new("b", LONG + "12345" + "new") == "new"
 
 
 def test_what_is_kept_does_not_grow() -> None:
     echo = Echo()
     for _ in range(1000):
         echo.new("a", LONG)
-        echo.leads("a", LONG)
+        echo.lead("a", LONG, len(LONG))
     assert len(echo._head) == 256

@@ -1,0 +1,202 @@
+r"""Events that differ from an already parsed one in nothing but a text, passed on as bytes.
+
+    data: {"id":"x","choices":[{"index":0,"delta":{"reasoning":" odd"},"finish_reason":null}]}
+    └──────────────────── head ───────────────────────────────┘    └────── tail ─────────────┘
+
+A frame is what stands around the text of one event that took the short way. JSON is read from left to right, so that
+whatever stands between that head and that tail, if it is the inside of one JSON string, is that text, and all else is
+what was parsed before: no key, escape or space can hide. What the short way makes of such an event is known but for
+the text: a probe in its place shows it. Hosts that change something in each event (a padding, a time) have no frame
+that comes twice; their events are parsed.
+"""
+
+import re
+
+import orjson
+
+from proxy.core.choice import Choice
+from proxy.core.chunk import Kind
+from proxy.core.normalizer import Normalizer
+from proxy.core.short_way import Short, may, spoke
+
+PROBE = "the text of this event…"
+"""Stands for every text. Not ASCII: how it leaves tells how all others would."""
+MAX_FRAMES = 4
+"""Reasoning and answer of two choices that take turns."""
+CREDIT = 4
+"""Frames learned in vain, before no more are learned."""
+
+_PROBE = b'"' + PROBE.encode() + b'"'
+_PAYLOAD = re.compile(rb"data: ?")
+_INSIDE = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_SPACE = b" "
+_ESCAPE = b"\\"
+
+
+class Frame:
+    """What stands around the text of an event (`given`) and of what leaves for it (`left`), in one or more places.
+
+    Both begin with `data:` and end with the blank line.
+    """
+
+    __slots__ = (
+        "between",
+        "choice",
+        "given",
+        "glue",
+        "head",
+        "left",
+        "met",
+        "said",
+        "same",
+        "size",
+        "tail",
+        "verbatim",
+    )
+
+    def __init__(self, given: list[bytes], left: list[bytes], choice: Choice, said: Short, *, verbatim: bool) -> None:
+        self.head, *self.between, self.tail = self.given = given
+        self.size = len(self.head)
+        self.left = left
+        self.glue = left[-1] + left[0]
+        self.same = given == left
+        self.verbatim = verbatim
+        """Whether the JSON of an event leaves as it came."""
+        self.choice = choice
+        self.said = said
+        self.met = False
+        """Whether a second event had it."""
+
+    def texts(self, data: bytes, at: int) -> tuple[list[bytes], int]:
+        """The texts of the events that have this frame, one after the other from `at`, as JSON writes them; their end."""
+        head, tail, size = self.head, self.tail, self.size
+        stops, white = self._stops()
+        texts: list[bytes] = []
+        while data.startswith(head, at):
+            start = at + size
+            end = data.find(b'"', start)
+            text = data[start:end]
+            if self.between:
+                tail = text.join(self.given[1:])
+            if not data.startswith(tail, end):
+                found = _INSIDE.match(data, start)
+                end = found.end() if found else start
+                text = data[start:end]
+                if self.between:
+                    tail = text.join(self.given[1:])
+                if not data.startswith(tail, end):
+                    break
+            if not text or (white and text.endswith(_SPACE)) or any(stop in text for stop in stops):
+                break
+            texts.append(text)
+            at = end + len(tail)
+        return texts, at
+
+    def leaving(self, texts: list[bytes]) -> bytes:
+        """What leaves for these texts. JSON has several ways to write a text with escapes; one of them leaves."""
+        plain = texts if self.verbatim else [_rewritten(text) if _ESCAPE in text else text for text in texts]
+        if len(self.left) > 2:  # noqa: PLR2004 - the text stands in more than one place
+            return b"".join([text.join(self.left) for text in plain])
+        return self.left[0] + self.glue.join(plain) + self.left[1]
+
+    def _stops(self) -> tuple[tuple[bytes, ...], bool]:
+        """Bytes with which a text in `content` has to be looked at, and whether it has to be for a space at its end."""
+        splitter = self.choice.splitter
+        if self.said.way in ("field", "call") or self.choice.literal or splitter is None:
+            return (), False
+        return (_ESCAPE, *[head.encode() for head in splitter.heads]), splitter.holds_white
+
+
+class BytePath:
+    """The frames of one stream. `learn` looks at events that were parsed, `take` passes on the ones after them."""
+
+    def __init__(self, normalizer: Normalizer) -> None:
+        self._normalizer = normalizer
+        self._frames: list[Frame] = []
+        self._credit = CREDIT
+        self._way: tuple[Choice, str] | None = None  # of the event before
+        self._parsed_to = 0
+
+    def begin(self) -> None:
+        """A new read: `take` counts its bytes from 0."""
+        self._parsed_to = 0
+
+    def take(self, data: bytes, at: int) -> tuple[int, bytes, Kind] | None:
+        """Takes the events at `at` of `data` that have one frame: their end, what leaves for them, what they generate.
+
+        None: the event there has to be parsed, or is not whole.
+        """
+        for frame in self._frames:
+            if data.startswith(frame.head, at) and at >= self._parsed_to and may(frame.choice, frame.said):
+                texts, end = frame.texts(data, at)
+                if not texts:
+                    continue
+                try:
+                    _enter(frame, texts)
+                except orjson.JSONDecodeError:
+                    self._parsed_to = end
+                    return None
+                if not frame.met:
+                    frame.met = True
+                    self._credit += 1
+                return end, data[at:end] if frame.same else frame.leaving(texts), frame.said.kind
+        return None
+
+    def learn(self, block: bytes) -> None:
+        """Looks at the lines of an event that the normalizer has just been fed, and keeps its frame if it has one."""
+        found = self._normalizer.short
+        way, self._way = self._way, None if found is None else (found[0], found[1].way)
+        if found is None or self._way != way or not self._credit:
+            return  # what comes once is not worth it
+        choice, said = found
+        if any(
+            frame.choice is choice and frame.said.way == said.way and block.startswith(frame.head)
+            for frame in self._frames
+        ):
+            return
+        frame = self._frame(block, choice, said)
+        if frame is not None:
+            self._credit -= 1
+            self._frames = [frame, *self._frames[: MAX_FRAMES - 1]]
+
+    def _frame(self, block: bytes, choice: Choice, said: Short) -> Frame | None:
+        """The frame of a block. With no escape in it, it holds the probe nowhere in disguise."""
+        payload = _PAYLOAD.match(block)
+        if payload is None or b"\n" in block or _ESCAPE in block or _PROBE in block:
+            return None
+        parts = block.split(b'"' + said.text.encode() + b'"')
+        if len(parts) != said.times + 1:
+            return None
+        event = _PROBE.join(parts)[payload.end() :]
+        would = self._normalizer.would_say(event)
+        if would is None or would[0]._replace(delta=None) != said._replace(delta=None, text=PROBE):
+            return None
+        left = (b"data: " + would[1]).split(_PROBE)
+        if len(left) == 1:
+            return None
+        return Frame(_quoted(parts), _quoted(left), choice, said, verbatim=would[1] == event)
+
+
+def _enter(frame: Frame, texts: list[bytes]) -> None:
+    """Enters into the choice what was said. Raises JSONDecodeError where a text is not the inside of one JSON string.
+
+    A space between two texts lets nothing of the one complete what the other lacks.
+    """
+    value: str = orjson.loads(b'"' + b" ".join(texts) + b'"')
+    said, choice = frame.said, frame.choice
+    if said.way == "content":
+        return
+    size = len(value) - len(texts) + 1
+    if len(texts) > 1 and (said.way == "call" or choice.echo.hungry):
+        value = "".join(orjson.loads(b'["' + b'","'.join(texts) + b'"]'))
+    spoke(choice, said, value, size, len(texts))
+
+
+def _rewritten(text: bytes) -> bytes:
+    return orjson.dumps(orjson.loads(b'"' + text + b'"'))[1:-1]
+
+
+def _quoted(parts: list[bytes]) -> list[bytes]:
+    """Parts of a block without the text and its quotes → with the quotes, and the blank line."""
+    first, *between, last = parts
+    return [first + b'"', *(b'"' + part + b'"' for part in between), b'"' + last + b"\n\n"]

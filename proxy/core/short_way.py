@@ -1,0 +1,163 @@
+"""Deltas in mid-answer that say one text in a way the choice already knows: nearly all of them.
+
+`short` gives exactly what the long way (`Choice.read`) would, or None where only that can tell. It depends on the text
+in few ways, all of which are `passes`; so what it did with one event holds for all that differ in the text alone
+(`byte_path.py`).
+"""
+
+from typing import Any, Literal, NamedTuple
+
+from proxy.core.choice import Choice, DialectReader
+from proxy.core.chunk import Kind
+from proxy.core.deltas import rest
+from proxy.core.details import text_of
+
+Way = Literal["field", "tags", "content", "call"]
+"""How a text came: in a reasoning field, in `content` inside a block, in `content` as answer, as a call's arguments."""
+
+
+class Short(NamedTuple):
+    """What a delta says."""
+
+    way: Way
+    text: str
+    """Never empty."""
+    delta: dict[str, Any] | None = None
+    """What leaves in its place; None: it leaves as it came."""
+    times: int = 1
+    """How many values of the delta are this text."""
+    twins: int = 0
+    """How many of them are other spellings of the same field."""
+    source: str = ""
+    """Where reasoning was seen; empty for answer."""
+    call: int = 0
+    """For arguments: the upstream's index of their call."""
+
+    @property
+    def kind(self) -> Kind:
+        return "reasoning" if self.source else "answer"
+
+
+def short(choice: Choice, delta: dict[str, Any]) -> Short | None:
+    """What a delta says, if the short way can tell. Changes nothing; see `spoke`."""
+    if not choice.role_sent or choice.waiting or choice.reader.dialect.dedupe_repeated_reasoning:
+        return None
+    content, entries = delta.get("content"), delta.get("tool_calls")
+    if content:
+        return None if entries or content.__class__ is not str else _content(choice, delta, content)
+    if content is not None and content != "":
+        return None
+    return _call(choice, delta, entries) if entries else _field(choice, delta)
+
+
+def may(choice: Choice, said: Short) -> bool:
+    """Whether a delta like the one of `said` would still go the same way."""
+    if not choice.role_sent or choice.waiting:
+        return False
+    if said.way == "field":
+        return choice.echo.may_lead("field")
+    if said.way == "call":
+        return choice.calm and choice.calls.goes_on(said.call)
+    return _way_of_content(choice) == said.way
+
+
+def passes(choice: Choice, text: str) -> bool:
+    """Whether a text in `content` holds nothing that could be, or hold back, a delimiter."""
+    return choice.literal or (choice.splitter is not None and choice.splitter.passes(text))
+
+
+def spoke(choice: Choice, said: Short, text: str, size: int, events: int = 1) -> None:
+    """Enters into the choice what one or more such deltas said: `text`, as far as `Echo.lead` wants it, and its size."""
+    if said.way == "content":
+        return
+    choice.generated = True
+    if said.way == "call":
+        choice.calls.go_on(said.call, text)
+        return
+    choice.echo.lead(said.way, text, size)
+    if said.source == "details":
+        choice.echo.same("details", "field")
+    choice.source = said.source
+    if said.twins:
+        choice.odd += ["both_reasoning_fields"] * (said.twins * events)
+
+
+def _content(choice: Choice, delta: dict[str, Any], text: str) -> Short | None:
+    way = _way_of_content(choice)
+    if way is None or not passes(choice, text):
+        return None
+    reader = choice.reader
+    if len(delta) > 1 and not _alone(delta, reader):
+        return None
+    if way == "tags":
+        return Short("tags", text, rest(delta, reader, "reasoning_content", text), source="tags")
+    return Short("content", text, rest(delta, reader, "content", text) if "role" in delta else None)
+
+
+def _way_of_content(choice: Choice) -> Way | None:
+    if choice.literal:
+        return "content"
+    straight = choice.splitter.straight if choice.splitter else None
+    if straight == "reasoning":
+        return "tags" if choice.echo.may_lead("tags") else None
+    return "content" if straight else None
+
+
+def _field(choice: Choice, delta: dict[str, Any]) -> Short | None:
+    reader = choice.reader
+    text, source, twins = "", "", -1
+    for name, value in delta.items():
+        if name in reader.names:
+            if value is None or value == "":
+                continue
+            if value.__class__ is not str or (text and value != text):
+                return None
+            if not text or reader.fields.index(name) < reader.fields.index(source):
+                source = name
+            text = value
+            twins += 1
+        elif name not in ("content", reader.details_key) and not _is_beside(name, value, reader):
+            return None
+    if not text or not choice.echo.may_lead("field"):
+        return None
+    same = not twins and source == "reasoning_content" and "role" not in delta
+    out = None if same else rest(delta, reader, "reasoning_content", text)
+    details = delta.get(reader.details_key)
+    if not details:
+        return Short("field", text, out, 1 + twins, twins, source) if details is None or details == [] else None
+    if reader.snapshots or details.__class__ is not list or len(details) != 1 or text_of(details[0]) != text:
+        return None
+    return Short("field", text, out, 2 + twins, twins, "details")
+
+
+def _call(choice: Choice, delta: dict[str, Any], entries: Any) -> Short | None:
+    if entries.__class__ is not list or len(entries) != 1 or not choice.calm or "role" in delta:
+        return None
+    entry = entries[0]
+    if entry.__class__ is not dict or "id" in entry:
+        return None
+    index, function = entry.get("index"), entry.get("function")
+    if function.__class__ is not dict or "name" in function:
+        return None
+    text = function.get("arguments")
+    if text.__class__ is not str or not text or index.__class__ is not int or not choice.calls.goes_on(index):
+        return None
+    return Short("call", text, call=index) if _alone(delta, choice.reader, "tool_calls") else None
+
+
+def _alone(delta: dict[str, Any], reader: DialectReader, own: str = "content") -> bool:
+    """Whether nothing beside the text of `own` wants to be read."""
+    for name, value in delta.items():
+        if name in reader.names:
+            if value is not None and value != "":
+                return False
+        elif name not in ("content", own) and not _is_beside(name, value, reader):
+            return False
+    return True
+
+
+def _is_beside(name: str, value: Any, reader: DialectReader) -> bool:
+    """Whether a key may stand beside the text: what it holds is passed on, and means nothing to us."""
+    if value is None or (value.__class__ is list and not value and name in (reader.details_key, "tool_calls")):
+        return True
+    return value.__class__ is str and name not in reader.telling

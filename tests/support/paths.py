@@ -1,0 +1,45 @@
+"""The same stream with the byte path and without it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from proxy.core.context import AnswerContext
+from proxy.core.errors import ProxyError
+from proxy.core.stream import StreamPipeline
+from proxy.core.timeline import Timeline
+
+
+@dataclass
+class Course:
+    """All that a stream shows of itself. `reads`: for each read what left, whether it had begun and ended, and times."""
+
+    reads: list[tuple[Any, ...]]
+    rest: bytes
+    end: tuple[Any, ...]
+    timeline: Timeline
+
+    @property
+    def out(self) -> bytes:
+        return b"".join([*(read[0] for read in self.reads), self.rest])
+
+
+def course(pieces: Sequence[bytes], context: AnswerContext, broken: ProxyError | None = None) -> Course:
+    """Runs one stream; read N is at N seconds."""
+    timeline = Timeline(0.0)
+    pipeline = StreamPipeline(context, timeline)
+    reads: list[tuple[Any, ...]] = []
+    for at, piece in enumerate(pieces, 1):
+        out = pipeline.feed(piece, float(at))
+        reads.append((out, pipeline.begun, pipeline.done, timeline.last_content, timeline.reasoning_since))
+    rest = pipeline.close(len(pieces) + 1.0, broken)
+    error = pipeline.error.body() if pipeline.error else None
+    return Course(reads, rest, (pipeline.begun, pipeline.done, pipeline.source, error), timeline)
+
+
+def both(pieces: Sequence[bytes], context: AnswerContext, broken: ProxyError | None = None) -> Course:
+    """Runs the stream on both paths, which must show the same."""
+    quick = course(pieces, replace(context, byte_path=True), broken)
+    slow = course(pieces, replace(context, byte_path=False), broken)
+    assert quick == slow
+    return quick
