@@ -27,6 +27,7 @@ class Intake(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._head_bytes = 0
         self._in_head = True
+        self._followed = False
         self._arriving = False
         self._arrived_bytes = 0
         self._began = 0.0
@@ -57,11 +58,19 @@ class Intake(HttpToolsProtocol):
                 return
         if self.transport.is_closing():
             return
+        self._followed = False
         super().data_received(data)
-        if self._in_head:
+        if self._in_head and not self._followed:
             self._head_bytes += len(data)
 
     # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        if not self._arriving:
+            # It follows another one in the same read: how much of that is its own is not known, and not counted.
+            self._arrives()
+            self._followed = True
+        super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # trailers, of which there may be any number, mean nothing to us

@@ -99,7 +99,8 @@ def test_streams_in_all_are_limited_and_counted_down_also_when_a_client_leaves()
     stream = {**BODY, "stream": True}
     with proxied(script, server="limits: {concurrent_streams: 1}, heartbeat: 50ms") as (proxy, _, client):
         with client_of(proxy.url) as other, other.stream("POST", CHAT, json={**stream, "user": "held"}) as held:
-            next(held.iter_raw())
+            pieces = held.iter_raw()
+            next(pieces)
             second = client.post(CHAT, json=stream)
             whole = client.post(CHAT, json=BODY)
         proxy.requests(3)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from proxy.edge import intake
-from tests.support.served import CHAT, proxied
+from tests.support.served import CHAT, CLIENTS, GUEST, proxied
 from tests.support.server import Running
 
 HEAD = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\n".encode()
@@ -75,6 +75,23 @@ def test_large_body_is_no_large_head() -> None:
         head = HEAD + b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
         assert spoken(proxy, head + body)[0] == 200
         assert spoken(proxy, head, body)[0] == 200
+
+
+def test_request_that_follows_another_in_one_read_keeps_its_headers() -> None:
+    with proxied(clients=CLIENTS) as (proxy, _, __):
+        host, port = proxy.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), 5) as connection:
+            connection.sendall(HEAD + b"content-length: 200000\r\n\r\n")  # refused before its body has come
+            connection.settimeout(5)
+            got = connection.recv(65536)
+            second = (
+                b"GET /v1/models HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-api-key: %b\r\n\r\n" % GUEST.encode()
+            )
+            connection.sendall(b" " * 200_000 + second)
+            while data := connection.recv(65536):
+                got += data
+    assert b"HTTP/1.1 401" in got
+    assert b"HTTP/1.1 200" in got
 
 
 def test_trailers_are_not_kept() -> None:
