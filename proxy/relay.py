@@ -1,13 +1,13 @@
 """The pump: one request between its client and its upstream, and the one place where a request ends.
 
-attempts ─► outlet ─► client          one task reads the upstream, one writes to the client,
-              ▲                       one waits for the client to leave
+attempts ─► outlet ─► client          one task reads the upstream and writes to the client;
+              ▲                       it is cancelled when the client leaves
           heartbeat
 """
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -21,14 +21,14 @@ from proxy.upstream.attempts import Attempts, Plan
 from proxy.upstream.raw import error_event
 
 Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
+Leaving = Callable[[Callable[[], None]], None]
+"""Takes what is to be called when the client leaves."""
 
 KEEP_ALIVE = b": keep-alive\n\n"
 _VISIBLE = "".join(chr(code) for code in range(0x20, 0x7F) if code != ord("%"))
-HIGH_WATER = 256 * 1024
-"""Bytes waiting for a slow client, above which the upstream is not read."""
+_BOUNDARIES = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 
 class ClientGoneError(Exception):
@@ -52,14 +52,13 @@ class Drain:
         for attempts in tuple(self._open):
             attempts.interrupt(ShuttingDown("The proxy is shutting down. Send the request again."))
 
-    @contextlib.contextmanager
-    def knows(self, attempts: Attempts) -> Iterator[None]:
-        """These attempts are running for the length of a `with` block."""
+    def entered(self, attempts: Attempts) -> None:
+        """These attempts are running from now on."""
         self._open.add(attempts)
-        try:
-            yield
-        finally:
-            self._open.discard(attempts)
+
+    def left(self, attempts: Attempts) -> None:
+        """They no longer are."""
+        self._open.discard(attempts)
 
 
 class Outlet:
@@ -69,25 +68,19 @@ class Outlet:
         self._send = send
         self._exchange = exchange
         self._clock = clock
-        self._loop = asyncio.get_running_loop()
         self._started = False
         self._begun = False
-        self._closed = False
         self._cut = False
         self.ended = False
-        self._beat = False
+        self._sending = False
         self._boundary = True
-        self._sent_at = self._loop.time()
+        self._sent_at = 0.0
         self._content_type = EVENT_STREAM
         self._status = 200
-        self._held = bytearray()
-        self._ready = bytearray()
-        self._wake = asyncio.Event()
-        self._room = asyncio.Event()
-        self._heartbeat_s = 0.0
-        self._beat_handle: asyncio.TimerHandle | None = None
+        self._held = b""
+        self._ready = b""
+        self._heartbeat: Heartbeat | None = None
         self.committed = False
-        self.full = False
 
     # What attempts do (the `Sink` of proxy.upstream.attempt).
 
@@ -100,92 +93,82 @@ class Outlet:
 
     def drop(self) -> None:
         """Throws away what is held back."""
-        self._held.clear()
+        self._held = b""
 
     def begin(self, content_type: str, status: int = 200) -> None:
         """The response begins, with what is held back."""
         if not self._started:
             self._content_type, self._status = content_type or "application/octet-stream", status
-        self._begun = self.committed = True
+        self._begun = True
+        self._commit()
+
+    def _commit(self) -> None:
+        self.committed = True
         self._ready += self._held
-        self._held.clear()
-        self._wake.set()
+        self._held = b""
 
     def write(self, data: bytes) -> None:
-        """Sent together with all else that is there when the upstream has nothing more at hand."""
+        """Sent with the next `flush`, or with the end."""
         self._ready += data
-        if len(self._ready) > HIGH_WATER:
-            self.full = True
-            self._room.clear()
-        self._wake.set()
 
-    async def room(self) -> None:
-        """Waits until the client has taken what is waiting."""
-        if self.full:
-            await self._room.wait()
+    async def flush(self) -> None:
+        """Sends what was written, in one piece. Waits while the client is slower than the upstream."""
+        if self._heartbeat is not None:
+            await self._heartbeat.over()
+        data, self._ready = self._ready, b""
+        if data or (self._begun and not self._started):
+            await self._out(data)
 
     # What the relay does.
 
-    def close(self) -> None:
-        """Nothing more will come."""
-        self._closed = True
-        self._wake.set()
-
-    async def run(self, heartbeat_s: float) -> None:
-        """Writes until closed; sends a comment whenever nothing was sent for `heartbeat_s` seconds (0: never)."""
+    def beats(self, heartbeat_s: float) -> None:
+        """From now on a comment is sent whenever nothing was sent for `heartbeat_s` seconds (0: never)."""
         if heartbeat_s:
-            self._heartbeat_s = heartbeat_s
-            self._sent_at = self._loop.time()
-            self._beat_handle = self._loop.call_later(heartbeat_s, self._tick)
-        try:
-            while not self._closed:
-                await self._wake.wait()
-                self._wake.clear()
-                await self._flush()
-            await self._flush()
-            if self._started and not self._cut and not self.ended:
-                self.ended = True
-                await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            if self._beat_handle is not None:
-                self._beat_handle.cancel()
+            self._sent_at = self._clock()
+            self._heartbeat = Heartbeat(self, heartbeat_s)
 
-    def _tick(self) -> None:
-        left = self._sent_at + self._heartbeat_s - self._loop.time()
-        if left <= 0:
-            self._beat = True
-            self._wake.set()
-            left = self._heartbeat_s
-        self._beat_handle = self._loop.call_later(max(left, 0.001), self._tick)
+    def silent_s(self) -> float:
+        """Seconds since something was sent; 0 while something is being sent."""
+        return 0.0 if self._sending else self._clock() - self._sent_at
 
-    async def _flush(self) -> None:
+    async def beat(self) -> None:
+        """Sends what says that we are still there, where something can be said."""
+        if self._sending or self.ended:
+            return
+        if not self._begun and self._held:
+            # A role alone has waited long enough. It names an answer, so from here on no other target may give it.
+            self._commit()
+            data, self._ready = self._ready, b""
+            await self._out(data)
+        elif self._boundary:
+            await self._out(KEEP_ALIVE)
+
+    async def end(self) -> None:
+        """Nothing more will come: sends what is left, and ends the response."""
+        if self._heartbeat is not None:
+            await self._heartbeat.stop()
+        data, self._ready = self._ready, b""
         if self.ended:
             return
-        beat, self._beat = self._beat, False
-        if beat and not self._begun and self._held:
-            # A role alone has waited long enough. It names an answer, so from here on no other target may give it.
-            self.committed = True
-            self._ready += self._held
-            self._held.clear()
-        data = bytes(self._ready)
-        self._ready.clear()
-        if beat and not data and self._boundary:
-            await self._out(KEEP_ALIVE)
-        elif data or (self._begun and not self._started):
-            self._boundary = data.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
-            await self._out(data)
-            timeline = self._exchange.timeline
-            if timeline.first_sent is None:
-                timeline.first_sent = self._clock()
-        self.full = False
-        self._room.set()
+        self.ended = not self._cut
+        await self._out(data, more=self._cut)
 
-    async def _out(self, data: bytes) -> None:
+    def stop(self) -> None:
+        """The client is gone, or has its answer: no timer is left behind."""
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+
+    async def _out(self, data: bytes, *, more: bool = True) -> None:
+        self._sending = True
         if not self._started:
             await self._start(self._status, [(b"content-type", self._content_type.encode("latin-1", "replace"))])
-        self._sent_at = self._loop.time()
+        self._boundary = data.endswith(_BOUNDARIES)
         self._exchange.bytes_out += len(data)
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        self._sending = False
+        self._sent_at = self._clock()
+        if self._exchange.timeline.first_sent is None and self._begun:
+            self._exchange.timeline.first_sent = self._sent_at
 
     async def _start(self, status: int, headers: list[Header]) -> None:
         self._started = True
@@ -195,11 +178,11 @@ class Outlet:
         headers += _exchange_headers(self._exchange)
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
-    async def whole(self, body: bytes, status: int = 200, extra: list[Header] | None = None) -> None:
+    async def whole(self, body: bytes, status: int = 200, extra: Sequence[Header] = ()) -> None:
         """The response in one piece: a whole answer, or an error with its real status."""
         self._content_type = "application/json"
         length = str(len(body)).encode()
-        await self._start(status, [(b"content-type", b"application/json"), (b"content-length", length), *(extra or [])])
+        await self._start(status, [(b"content-type", b"application/json"), (b"content-length", length), *extra])
         self._exchange.bytes_out += len(body)
         self.ended = True
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
@@ -208,6 +191,8 @@ class Outlet:
     async def fail(self, error: ProxyError) -> None:
         """The request ends with this error: a real status where nothing has left yet, else an error event."""
         self._exchange.failed(error)
+        if self._heartbeat is not None:
+            await self._heartbeat.stop()
         if not self._started:
             await self.whole(dumps(error.body()), error.status, _error_headers(error))
         elif self._content_type.startswith("text/event-stream"):
@@ -215,6 +200,47 @@ class Outlet:
         else:
             # Bytes that are no event stream can only be cut off, by not completing the response.
             self._cut = True
+
+
+class Heartbeat:
+    """The comments of one silent stream, on one timer that is set anew only when it goes off."""
+
+    def __init__(self, outlet: Outlet, seconds: float) -> None:
+        self._outlet = outlet
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._beating: asyncio.Task[None] | None = None
+        self._timer = self._loop.call_later(seconds, self._tick)
+
+    def _tick(self) -> None:
+        left = self._seconds - self._outlet.silent_s()
+        if left <= 0:
+            left = self._seconds
+            if self._beating is None:
+                self._beating = self._loop.create_task(self._beat())
+        self._timer = self._loop.call_later(max(left, 0.001), self._tick)
+
+    async def _beat(self) -> None:
+        try:
+            await self._outlet.beat()
+        finally:
+            self._beating = None
+
+    async def over(self) -> None:
+        """Waits until no comment is on its way, which takes time only where the client takes nothing."""
+        if self._beating is not None:
+            await self._beating
+
+    async def stop(self) -> None:
+        """No further comments."""
+        self._timer.cancel()
+        await self.over()
+
+    def cancel(self) -> None:
+        """No further comments, and none that is on its way."""
+        self._timer.cancel()
+        if self._beating is not None:
+            self._beating.cancel()
 
 
 class Relay:
@@ -227,7 +253,7 @@ class Relay:
         self._clock = clock
 
     async def run(
-        self, exchange: Exchange, receive: Receive, outlet: Outlet, plan: Callable[[], Awaitable[Plan]]
+        self, exchange: Exchange, outlet: Outlet, leaving: Leaving, plan: Callable[[], Awaitable[Plan]]
     ) -> None:
         """One request from its head to its end. `plan` reads and judges it, and raises the error that it deserves."""
         in_flight = None
@@ -236,7 +262,7 @@ class Relay:
             if exchange.stream:
                 in_flight = exchange.target
                 in_flight.opened()
-            await self._pump(exchange, receive, outlet, asked)
+            await self._pump(exchange, outlet, leaving, asked)
         except ProxyError as error:
             await outlet.fail(error)
         except ClientGoneError:
@@ -247,6 +273,7 @@ class Relay:
         except Exception as error:  # noqa: BLE001 - the one catch-all
             await self._bug(exchange, outlet, error)
         finally:
+            outlet.stop()
             if in_flight is not None:
                 in_flight.closed()
             exchange.end(self._clock())
@@ -263,54 +290,57 @@ class Relay:
             await outlet.fail(
                 InternalError(f"The proxy failed. Report this with the request id {exchange.request_id}.")
             )
+            await outlet.end()
 
-    async def _pump(self, exchange: Exchange, receive: Receive, outlet: Outlet, plan: Plan) -> None:
+    async def _pump(self, exchange: Exchange, outlet: Outlet, leaving: Leaving, plan: Plan) -> None:
         attempts = Attempts(plan, exchange, outlet, self._clock)
+        client = _Client(outlet)
+        leaving(client.left)
+        self._drain.entered(attempts)
         try:
-            async with asyncio.TaskGroup() as group:
-                watcher = group.create_task(_watch(receive, outlet))
-                with self._drain.knows(attempts):
-                    if plan.kind is Kind.WHOLE:
-                        await _answer(attempts, outlet)
-                    else:
-                        await _stream(attempts, outlet, group, plan.heartbeat_s)
-                watcher.cancel()
-        except BaseExceptionGroup as several:
-            raise _first(several) from None
+            if plan.kind is Kind.WHOLE:
+                await outlet.whole(await attempts.run())
+            else:
+                outlet.beats(plan.heartbeat_s)
+                await _stream(attempts, outlet)
+        except asyncio.CancelledError:
+            if client.gone():
+                raise ClientGoneError from None
+            raise
+        finally:
+            self._drain.left(attempts)
 
 
-async def _answer(attempts: Attempts, outlet: Outlet) -> None:
-    try:
-        body = await attempts.run()
-    except ProxyError as error:
-        await outlet.fail(error)
-    else:
-        await outlet.whole(body)
-
-
-async def _stream(attempts: Attempts, outlet: Outlet, group: asyncio.TaskGroup, heartbeat_s: float) -> None:
-    writer = group.create_task(outlet.run(heartbeat_s))
+async def _stream(attempts: Attempts, outlet: Outlet) -> None:
     try:
         await attempts.run()
     except ProxyError as error:
         await outlet.fail(error)
-    outlet.close()
-    await writer
+    await outlet.end()
 
 
-async def _watch(receive: Receive, outlet: Outlet) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    # Servers also say so once the response is complete.
-    if not outlet.ended:
-        raise ClientGoneError
+class _Client:
+    """Ends the task of a request whose client leaves."""
 
+    __slots__ = ("_left", "_outlet", "_task")
 
-def _first(several: BaseExceptionGroup[BaseException]) -> BaseException:
-    for error in several.exceptions:
-        if isinstance(error, ClientGoneError):
-            return error
-    return several.exceptions[0]
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+        self._task: asyncio.Task[Any] | None = asyncio.current_task()
+        self._left = False
+
+    def left(self) -> None:
+        # Servers also say so once the response is complete.
+        if self._task is not None and not self._outlet.ended:
+            self._left = True
+            self._task.cancel()
+
+    def gone(self) -> bool:
+        """Whether the cancellation that the task has just caught came from the client's leaving."""
+        if self._left and self._task is not None:
+            while self._task.uncancel():
+                pass
+        return self._left
 
 
 def _exchange_headers(exchange: Exchange) -> list[Header]:

@@ -11,6 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from proxy.edge.listeners import bind
+from proxy.edge.protocol import ClientConnection
 
 START_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 5.0
@@ -26,7 +27,7 @@ def server(app: ASGIApp, *, lifespan: bool) -> uvicorn.Server:
     """A server that cuts open answers short when it stops."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=ClientConnection,
         loop="auto",
         ws="none",
         lifespan="on" if lifespan else "off",

@@ -1,15 +1,16 @@
 """All paths together, as two Starlette applications: the public one, and the operator's on its own address."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from proxy.core.errors import MethodNotAllowed, RouteNotFound
 from proxy.edge import answers
@@ -20,36 +21,53 @@ from proxy.edge.origins import Origins
 from proxy.edge.service import Service
 from proxy.settings.formats import is_loopback
 
+_Some = TypeVar("_Some", bound=Starlette)
+_RELAYED = "/v1/"
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
-def public(service: Service, lifespan: Lifespan) -> Starlette:
+class Public(Starlette):
+    """What listens on `server.listen`. Completions are reached before the router, which costs as much as half of one."""
+
+    relayed: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or the application's start and end."""
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith(_RELAYED):
+            await self.relayed(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def public(service: Service, lifespan: Lifespan) -> Public:
     """What listens on `server.listen`."""
     server = service.state.settings.server
     operations, models = Operations(service, ask_key=True), Models(service)
+    completions = Completions(service)
     alone = server.admin is None
     routes = [
         Route("/v1/models", answers.guarded(service, models.all), methods=["GET"]),
         Route("/v1/models/{name:path}", answers.guarded(service, models.one), methods=["GET"]),
-        Route("/v1/{path:path}", Completions(service), methods=["POST"]),
+        Route(_RELAYED + "{path:path}", completions, methods=["POST"]),
         *operations.routes(private=alone, reload=alone and is_loopback(server.listen)),
     ]
-    application = _application(service, routes, lifespan)
+    application = Public(routes=routes, exception_handlers=_refusals(service), lifespan=lifespan)
     application.add_middleware(Origins, service)
-    return application
+    application.relayed = Origins(completions, service)
+    return _exact(application)
 
 
 def admin(service: Service) -> Starlette:
     """What listens on `server.admin`."""
-    return _application(service, Operations(service, ask_key=False).routes(private=True, reload=True), None)
+    routes = Operations(service, ask_key=False).routes(private=True, reload=True)
+    return _exact(Starlette(routes=routes, exception_handlers=_refusals(service)))
 
 
-def _application(service: Service, routes: Sequence[BaseRoute], lifespan: Lifespan | None) -> Starlette:
-    handlers: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
-        404: partial(_unknown_path, service),
-        405: partial(_wrong_method, service),
-    }
-    application = Starlette(routes=list(routes), exception_handlers=handlers, lifespan=lifespan)
+def _refusals(service: Service) -> dict[Any, Callable[[Request, Exception], Awaitable[Response]]]:
+    return {404: partial(_unknown_path, service), 405: partial(_wrong_method, service)}
+
+
+def _exact(application: _Some) -> _Some:
     # A redirect of a POST loses its body, and its address would come from the client's Host header.
     application.router.redirect_slashes = False
     return application

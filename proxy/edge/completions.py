@@ -19,6 +19,7 @@ from proxy.core.request import prepare
 from proxy.core.stream import AnswerContext, StreamPipeline, WholePipeline
 from proxy.core.timeline import Timeline
 from proxy.edge import bodies, heads, keys
+from proxy.edge.protocol import LEAVING
 from proxy.edge.service import Service, State
 from proxy.relay import Outlet
 from proxy.routing import Match, ResolvedTarget, ordered, targets
@@ -38,7 +39,7 @@ _RELAYED = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.:-]*)+")
 
 
 class Completions:
-    """The ASGI endpoint."""
+    """The ASGI endpoint. Its server's connections are `proxy.edge.protocol.ClientConnection`."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -51,9 +52,8 @@ class Completions:
         exchange = Exchange(heads.request_id_of(headers), started, service.metrics.unmatched(), Timeline(started))
         call = _Call(service, scope["path"].removeprefix("/v1"), headers, exchange)
         try:
-            await service.relay.run(
-                exchange, receive, Outlet(send, exchange, service.clock), lambda: call.plan(receive)
-            )
+            outlet = Outlet(send, exchange, service.clock)
+            await service.relay.run(exchange, outlet, scope["extensions"][LEAVING], lambda: call.plan(receive))
         finally:
             call.leave()
 

@@ -12,7 +12,7 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
-from proxy.edge.intake import Intake
+from proxy.edge.protocol import ClientConnection
 from proxy.edge.service import Service
 
 BACKLOG = 2048
@@ -54,7 +54,7 @@ def web_config(
     return uvicorn.Config(
         app,
         loop="auto",
-        http=Intake,
+        http=ClientConnection,
         ws="none",
         lifespan="on" if lifespan else "off",
         log_config=None,

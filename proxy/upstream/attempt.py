@@ -79,13 +79,10 @@ class Sink(Protocol):
         """There is generated content: the response begins with what is held."""
 
     def write(self, data: bytes) -> None:
-        """Bytes that leave as soon as the reader of the upstream has nothing more at hand."""
+        """Bytes that leave with the next `flush`, or with the end of the response."""
 
-    async def room(self) -> None:
-        """Waits while the client is slower than the upstream."""
-
-    full: bool
-    """Whether `room` would wait."""
+    async def flush(self) -> None:
+        """Sends what was written, in one piece. Waits while the client is slower than the upstream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +139,6 @@ class Attempt:
         self._sink = sink
         self._clock = clock
         self._began = began
-        self._hidden = authority.secrets(candidate.provider, client_key)
         self._timeline = Timeline(exchange.started)
         self._pipeline: Pipeline | None = None
         self._response: UpstreamResponse | None = None
@@ -164,17 +160,19 @@ class Attempt:
         Raises a ProxyError where the try failed and nothing generated has left. A failure later than that is written
         into the stream by the pipeline.
         """
+        self.deadline.start()
         try:
             return await self._run()
-        except TimeoutError:
-            self.outcome = self.deadline.outcome
-            return self._failed(self.deadline.error)
         except ProxyError as error:
             return self._failed(error)
         except asyncio.CancelledError:
-            self.outcome = AttemptOutcome.CANCELLED
-            raise
+            if not self.deadline.expired():
+                self.outcome = AttemptOutcome.CANCELLED
+                raise
+            self.outcome = self.deadline.outcome
+            return self._failed(self.deadline.error)
         finally:
+            self.deadline.stop()
             if self._timeline.upstream_written is not None:
                 self._candidate.metrics.attempt(self.outcome, self._timeline.events)
             if self._response is not None and self._complete:
@@ -186,23 +184,25 @@ class Attempt:
         question = self._candidate.ask()
         self._exchange.notes = question.notes
         head = authority.headers(self._candidate.provider, self._client_key, _ACCEPT[self._kind])
-        async with self.deadline:
-            response = await self._open(head, question.body)
-            if response.status >= 300:  # noqa: PLR2004 - HTTP's successes end there
-                raise await self._refusal(response)
-            if question.whole is not None:
-                collector = question.whole(self._timeline)
-                body = await self._collect(response, collector)
-                question.learn(collector.source)
-                return body
-            if question.stream is not None:
-                self._content_type = question.content_type or response.content_type
-                if question.content_type is None:
-                    self._censor = authority.Censor(self._hidden)
-                self._pipeline = pipeline = question.stream(self._timeline, response)
-                await self._pass_on(response, pipeline)
-                question.learn(pipeline.source)
+        response = await self._open(head, question.body)
+        if response.status >= 300:  # noqa: PLR2004 - HTTP's successes end there
+            raise await self._refusal(response)
+        if question.whole is not None:
+            collector = question.whole(self._timeline)
+            body = await self._collect(response, collector)
+            question.learn(collector.source)
+            return body
+        if question.stream is not None:
+            self._content_type = question.content_type or response.content_type
+            if question.content_type is None:
+                self._censor = authority.Censor(self._hidden())
+            self._pipeline = pipeline = question.stream(self._timeline, response)
+            await self._pass_on(response, pipeline)
+            question.learn(pipeline.source)
         return b""
+
+    def _hidden(self) -> tuple[str, ...]:
+        return authority.secrets(self._candidate.provider, self._client_key)
 
     async def _open(self, head: dict[str, str], body: bytes) -> UpstreamResponse:
         self._exchange.attempts += 1
@@ -260,11 +260,9 @@ class Attempt:
                 self._complete = pipeline.error is None
                 break
             if pipeline.begun:
-                # Before the first content a silent upstream is limited by first_token: it may be thinking unseen.
-                deadline.read(now)
-            if sink.full:
                 deadline.pause()
-                await sink.room()
+                await sink.flush()
+                # Before the first content a silent upstream is limited by first_token: it may be thinking unseen.
                 deadline.read(clock())
         if not pipeline.done:
             self._complete = True
@@ -295,8 +293,9 @@ class Attempt:
         if self._censor is not None:
             out = self._censor.feed(out) + (self._censor.close() if pipeline.done else b"")
         if pipeline.error is not None:
-            authority.cut_out(pipeline.error, self._hidden)
-            out = authority.cut_out_bytes(out, self._hidden)
+            hidden = self._hidden()
+            authority.cut_out(pipeline.error, hidden)
+            out = authority.cut_out_bytes(out, hidden)
             if not pipeline.begun:
                 self.outcome = _outcome_of_error(pipeline.error)
                 raise pipeline.error
@@ -338,7 +337,8 @@ class Attempt:
         return body
 
     def _failed(self, error: ProxyError) -> bytes:
-        authority.cut_out(error, self._hidden)
+        hidden = self._hidden()
+        authority.cut_out(error, hidden)
         pipeline = self._pipeline
         if pipeline is None or not pipeline.begun or pipeline.done:
             raise error
@@ -348,7 +348,7 @@ class Attempt:
         if self._censor is not None:
             out = self._censor.close() + out
         self._exchange.failed(error)
-        self._sink.write(authority.cut_out_bytes(out, self._hidden))
+        self._sink.write(authority.cut_out_bytes(out, hidden))
         return b""
 
 

@@ -1,10 +1,9 @@
 """The time limits of one try, on one timer."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from enum import StrEnum
-from types import TracebackType
-from typing import Self
 
 from proxy.core.errors import ProxyError, UpstreamTimeout
 from proxy.settings.model import Timeouts
@@ -21,6 +20,13 @@ class Wait(StrEnum):
     TOTAL = "total"
 
 
+_LIMITS: dict[Wait, Callable[[Timeouts], float]] = {
+    Wait.FIRST_BYTE: lambda limits: limits.first_byte_s,
+    Wait.FIRST_TOKEN: lambda limits: limits.first_token_s,
+    Wait.FIRST_ANSWER: lambda limits: limits.first_answer_s,
+    Wait.IDLE: lambda limits: limits.idle_s,
+    Wait.TOTAL: lambda limits: limits.total_s,
+}
 _WHAT = {
     Wait.FIRST_BYTE: "sent nothing",
     Wait.FIRST_TOKEN: "generated nothing",
@@ -38,82 +44,113 @@ _OUTCOMES = {
 
 
 class Deadline:
-    """An `async with` block that raises TimeoutError when a limit is reached; `error` and `outcome` then say which.
+    """Between `start` and `stop` the task that called `start` is cancelled when a limit is reached.
 
-    One timer serves all limits. It is moved on each read instead of being made anew. `interrupt` ends the block early
-    with an error of the caller's.
+    `expired` then tells this cancellation from others, and `error` and `outcome` say which limit it was. `interrupt`
+    ends the wait early with an error of the caller's.
+
+    A read only notes its time; the timer looks at what was noted when it goes off, and is set anew if it was too early.
     """
 
     def __init__(self, provider: str, limits: Timeouts, clock: Callable[[], float]) -> None:
         self._provider = provider
-        self._limits = {
-            Wait.FIRST_BYTE: limits.first_byte_s,
-            Wait.FIRST_TOKEN: limits.first_token_s,
-            Wait.FIRST_ANSWER: limits.first_answer_s,
-            Wait.IDLE: limits.idle_s,
-            Wait.TOTAL: limits.total_s,
-        }
+        self._limits = limits
         self._clock = clock
+        self._idle = limits.idle_s or math.inf
         self._started = 0.0
-        self._timer = asyncio.timeout(None)
-        self._fixed: tuple[float, Wait] | None = None
-        self._next = Wait.TOTAL
+        self._fixed = math.inf
+        self._wait = self._next = Wait.TOTAL
+        self._read_at = math.inf  # of the last read, while silence counts
+        self._paused = False
+        self._goes_off_at = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[object] | None = None
+        self._fired = False
         self._interruption: ProxyError | None = None
-        self._running = False
 
-    async def __aenter__(self) -> Self:
+    def start(self) -> None:
+        """From now on there are limits. Called in the task that they are for."""
         self._started = self._clock()
-        await self._timer.__aenter__()
-        self._running = True
-        return self
+        self._task = asyncio.current_task()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._running = False
-        await self._timer.__aexit__(kind, error, trace)
+    def stop(self) -> None:
+        """There are no limits any more."""
+        self._task = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def until(self, wait: Wait | None) -> None:
         """From now on this is waited for, counted from the start; None: only silence and the total count."""
-        limits = [(self._started + self._limits[w], w) for w in (wait, Wait.TOTAL) if w is not None and self._limits[w]]
-        self._fixed = min(limits) if limits else None
-        self._arm(self._fixed)
+        self._fixed, self._wait = self._end(Wait.TOTAL), Wait.TOTAL
+        if wait is not None and self._end(wait) < self._fixed:
+            self._fixed, self._wait = self._end(wait), wait
+        self._read_at = math.inf
+        self._set()
 
     def read(self, now: float) -> None:
         """Something was read: silence is counted from here."""
-        idle = self._limits[Wait.IDLE]
-        limit = self._fixed
-        if idle and (limit is None or now + idle < limit[0]):
-            limit = (now + idle, Wait.IDLE)
-        self._arm(limit, now)
+        self._read_at = now
+        self._paused = False
+        if self._timer is None or now + self._idle < self._goes_off_at:
+            self._set()
 
     def pause(self) -> None:
-        """We are not waiting for the upstream but for a slow client: only the total counts."""
-        total = self._limits[Wait.TOTAL]
-        self._arm((self._started + total, Wait.TOTAL) if total else None)
+        """Until the next `read` we do not wait for the upstream but perhaps for a slow client: only the total counts."""
+        self._paused = True
 
     def interrupt(self, error: ProxyError) -> None:
-        """Ends the block now, with this error."""
+        """Ends the wait now, with this error."""
         self._interruption = error
-        if self._running and not self._timer.expired():
-            self._timer.reschedule(asyncio.get_running_loop().time())
+        self._fire()
 
-    def _arm(self, limit: tuple[float, Wait] | None, now: float | None = None) -> None:
-        if self._interruption is not None:
+    def expired(self) -> bool:
+        """Whether the cancellation that the task has just caught was the deadline's, and no other came with it."""
+        task = self._task
+        return self._fired and task is not None and task.uncancel() == 0
+
+    def _end(self, wait: Wait) -> float:
+        return self._started + (_LIMITS[wait](self._limits) or math.inf)
+
+    def _due(self) -> float:
+        if self._paused:
+            self._next = Wait.TOTAL
+            return self._end(Wait.TOTAL)
+        silent = self._read_at + self._idle
+        if silent < self._fixed:
+            self._next = Wait.IDLE
+            return silent
+        self._next = self._wait
+        return self._fixed
+
+    def _set(self) -> None:
+        """Sees to it that the timer goes off in time; that it may go off too early costs nothing now."""
+        due = self._due()
+        if due >= self._goes_off_at or self._task is None:
             return
-        if limit is None:
-            self._timer.reschedule(None)
-            return
-        at, self._next = limit
-        left = at - (self._clock() if now is None else now)
-        self._timer.reschedule(asyncio.get_running_loop().time() + left)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._goes_off_at = due
+        self._timer = self._task.get_loop().call_later(max(0.0, due - self._clock()), self._ring)
+
+    def _ring(self) -> None:
+        self._timer, self._goes_off_at = None, math.inf
+        if self._due() <= self._clock():
+            self._fire()
+        else:
+            self._set()
+
+    def _fire(self) -> None:
+        if self._task is not None and not self._fired:
+            self._fired = True
+            self._task.cancel()
 
     @property
     def error(self) -> ProxyError:
         """What the client is told of the limit that was reached."""
         if self._interruption is not None:
             return self._interruption
-        seconds = self._limits[self._next]
+        seconds = _LIMITS[self._next](self._limits)
         return UpstreamTimeout(
             f"Provider {self._provider!r} {_WHAT[self._next]} within {seconds:g} s (timeouts.{self._next})."
         )
