@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import random
 import re
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,9 +19,9 @@ from proxy.core.stream import AnswerContext, StreamPipeline, WholePipeline
 from proxy.core.timeline import Timeline
 from proxy.edge import bodies, heads, keys
 from proxy.edge.protocol import LEAVING
-from proxy.edge.service import Service, State
+from proxy.edge.service import Served, Service, State
 from proxy.relay import Outlet
-from proxy.routing import Match, ResolvedTarget, ordered, targets
+from proxy.routing import Match, ResolvedTarget, ordered
 from proxy.telemetry.exchange import Exchange
 from proxy.telemetry.metrics import TargetMetrics
 from proxy.upstream.attempt import EVENT_STREAM, Candidate, Kind, Question
@@ -50,35 +49,47 @@ class Completions:
         headers = heads.headers_of(scope)
         started = service.clock()
         exchange = Exchange(heads.request_id_of(headers), started, service.metrics.unmatched(), Timeline(started))
-        call = _Call(service, scope["path"].removeprefix("/v1"), headers, exchange)
+        call = _Call(service, scope["path"].removeprefix("/v1"), headers, receive, exchange)
+        outlet = Outlet(send, exchange, service.clock)
         try:
-            outlet = Outlet(send, exchange, service.clock)
-            await service.relay.run(exchange, outlet, scope["extensions"][LEAVING], lambda: call.plan(receive))
+            await service.relay.run(exchange, outlet, scope["extensions"][LEAVING], call.plan)
         finally:
             call.leave()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Asked:
     """A judged request, as it is before any target is asked."""
 
     body: dict[str, Any]
     kind: Kind
     rendering: Rendering
-    recall: Recall
+    recall: Recall | None
+    """None: the body is not ours to understand."""
+
+    def settle(self) -> None:
+        """No further target will be asked: of a long conversation nothing stays for the length of its answer."""
+        self.body = {}
+        if self.recall is not None:
+            self.recall.settle()
 
 
 class _Call:
     """One request on its way to a plan."""
 
-    def __init__(self, service: Service, path: str, headers: dict[str, str], exchange: Exchange) -> None:
+    __slots__ = ("_exchange", "_headers", "_path", "_receive", "_service", "leave")
+
+    def __init__(
+        self, service: Service, path: str, headers: dict[str, str], receive: Receive, exchange: Exchange
+    ) -> None:
         self._service = service
         self._path = path
         self._headers = headers
+        self._receive = receive
         self._exchange = exchange
-        self.leave: Callable[[], None] = lambda: None
+        self.leave: Callable[[], None] = _nothing
 
-    async def plan(self, receive: Receive) -> Plan:
+    async def plan(self) -> Plan:
         """Reads and judges the request. Raises the error that it deserves."""
         service, headers, exchange = self._service, self._headers, self._exchange
         state = service.state
@@ -90,16 +101,17 @@ class _Call:
         caller = keys.identify(headers, state.settings.clients)
         exchange.client = caller.client.name if caller.client is not None else None
         wanted = heads.rendering_of(headers)
-        data = await bodies.read(receive, headers, state.settings.server.max_request_bytes)
+        data = await bodies.read(self._receive, headers, state.settings.server.max_request_bytes)
         exchange.bytes_in = len(data)
         body = bodies.parse(data)
         if chat:
             bodies.judge_chat(body)
         exchange.stream = body.get("stream") is True
-        match = state.table.match(body["model"], caller.allowed)
-        if match is None:
+        served = state.served(body["model"], caller.allowed)
+        if served is None:
             raise _not_found(state, body["model"], caller.allowed)
-        exchange.target = self._metrics(match, match.route.targets[0].provider.name, match.route.targets[0].model)
+        match, first = served.match, served.targets[0].target
+        exchange.target = self._metrics(match, first.provider.name, first.model)
         self.leave = service.limiter.enter(caller.client, exchange, state.settings.server.limits)
         own = caller.client.render if caller.client is not None else None
         rendering = wanted or own or match.route.render or Rendering()
@@ -107,7 +119,7 @@ class _Call:
         return Plan(
             self._path,
             kind,
-            self._candidates(state, match, caller, body, kind, rendering),
+            self._candidates(state, served, caller, body, kind, rendering),
             match.route.retry.attempts,
             match.route.retry.cooldown_s,
             state.settings.server.heartbeat_s if kind is Kind.STREAM else 0.0,
@@ -118,21 +130,23 @@ class _Call:
         return self._service.metrics.target(match.route.model, provider, model)
 
     def _candidates(
-        self, state: State, match: Match, caller: keys.Caller, body: dict[str, Any], kind: Kind, rendering: Rendering
+        self, state: State, served: Served, caller: keys.Caller, body: dict[str, Any], kind: Kind, rendering: Rendering
     ) -> list[Candidate]:
-        service = self._service
+        service, match = self._service, served.match
+        recall = None
+        if kind is not Kind.RAW:
+            digest = _digest(caller) if served.keeps else b""
+            recall = Recall(service.memory, digest, body["messages"], keeps=served.keeps)
+        asked = _Asked(body, kind, rendering, recall)
+        if len(served.targets) == 1:
+            return [self._candidate(state, match, served.targets[0], asked)]
         order = ordered(
-            targets(match),
+            served.targets,
             match.route.strategy,
             health=lambda one: service.health.of(one.key),
             now=service.clock(),
             draw=random.random(),  # noqa: S311 - spreads load
         )
-        # What one target of a route says, the next one of it may be asked about.
-        keeps = any(one.target.manner_of(one.model).history.memory != "off" for one in order)
-        messages = [] if kind is Kind.RAW else body["messages"]
-        recall = Recall(service.memory, _digest(caller), messages, keeps=keeps)
-        asked = _Asked(body, kind, rendering, recall)
         return [self._candidate(state, match, resolved, asked) for resolved in order]
 
     def _candidate(self, state: State, match: Match, resolved: ResolvedTarget, asked: _Asked) -> Candidate:
@@ -163,31 +177,39 @@ def _digest(caller: keys.Caller) -> bytes:
 def _asking(
     resolved: ResolvedTarget, asked: _Asked, metrics: TargetMetrics, seen: Seen, mending: Mending | None
 ) -> Callable[[], Question]:
-    if asked.kind is Kind.RAW:
-        return lambda: _raw_question(resolved, asked.body)
-    return lambda: _chat_question(resolved, asked, metrics, seen, mending)
+    recall = asked.recall
+    if recall is None:
+        return lambda: _raw_question(resolved, asked)
+    return lambda: _chat_question(resolved, asked, recall, metrics, seen, mending)
 
 
 def _chat_question(
-    resolved: ResolvedTarget, asked: _Asked, metrics: TargetMetrics, seen: Seen, mending: Mending | None
+    resolved: ResolvedTarget,
+    asked: _Asked,
+    recall: Recall,
+    metrics: TargetMetrics,
+    seen: Seen,
+    mending: Mending | None,
 ) -> Question:
-    target = (resolved.target.provider.name, resolved.model)
-    manner = resolved.target.manner_of(resolved.model) if mending is None else mending.manner
+    provider, model = resolved.target.provider.name, resolved.model
+    manner = resolved.target.manner_of(model) if mending is None else mending.manner
     body, whole = asked.body, asked.kind is Kind.WHOLE
-    body = {**body, "messages": asked.recall.messages(manner.history, metrics)}
+    messages = recall.messages(manner.history, metrics)
+    if messages is not body["messages"]:
+        body = {**body, "messages": messages}
     verbatim = asked.rendering.form == "passthrough"
-    prepared = prepare(body, manner, model=resolved.model, seen_field=seen.source(*target), verbatim=verbatim)
+    prepared = prepare(body, manner, model=model, seen_field=seen.source(provider, model), verbatim=verbatim)
     if mending is not None:
         mending.sent = prepared.body
     context = AnswerContext(
         dialect=manner.response,
         rendering=dataclasses.replace(asked.rendering, form="drop") if prepared.hide else asked.rendering,
-        model=resolved.model,
-        fallback_id="chatcmpl-" + secrets.token_hex(12),
+        model=model,
+        fallback_id="chatcmpl-" + heads.digits(),
         created=int(time.time()),
         thinking=prepared.reasoning,
         include_usage=bodies.wants_usage(body),
-        keep=asked.recall.keeper(metrics),
+        keep=recall.keeper(metrics),
     )
     return Question(
         dumps(prepared.body),
@@ -195,18 +217,20 @@ def _chat_question(
         stream=None if whole else lambda timeline, _: StreamPipeline(context, timeline),
         whole=(lambda timeline: WholePipeline(context, timeline)) if whole else None,
         content_type=None if verbatim else EVENT_STREAM,
-        learn=lambda source: seen.learn(*target, source),
+        learn=lambda source: seen.learn(provider, model, source),
+        settle=asked.settle,
     )
 
 
-def _raw_question(resolved: ResolvedTarget, body: dict[str, Any]) -> Question:
+def _raw_question(resolved: ResolvedTarget, asked: _Asked) -> Question:
     return Question(
-        dumps({**body, "model": resolved.model}),
+        dumps({**asked.body, "model": resolved.model}),
         (),
         stream=lambda timeline, response: RawPipeline(
             timeline, event_stream=response.content_type.startswith("text/event-stream")
         ),
         content_type=None,
+        settle=asked.settle,
     )
 
 
@@ -216,3 +240,7 @@ def _not_found(state: State, model: str, allowed: tuple[str, ...] | None) -> Mod
         f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else " GET /v1/models lists what there is."
     )
     return ModelNotFound(f"There is no model {model[:200]!r} here.{hint}", param="model")
+
+
+def _nothing() -> None:
+    return

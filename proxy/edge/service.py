@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from proxy.edge.limits import Limiter
 from proxy.relay import Drain, Relay
-from proxy.routing import Standing, Table
+from proxy.routing import Allowed, Match, ResolvedTarget, Standing, Table, permits, targets
 from proxy.settings import Settings, SettingsError
 from proxy.settings.model import Target
 from proxy.telemetry.logs import Log
@@ -20,6 +20,18 @@ from proxy.upstream.memory import Memory
 from proxy.upstream.seen import Seen
 
 Load = Callable[[], Settings]
+MOST_SERVED = 1024
+"""Model names whose route is kept; behind a wildcard they come from clients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Who serves one model name."""
+
+    match: Match
+    targets: tuple[ResolvedTarget, ...]
+    keeps: bool
+    """Whether answers are kept in the reasoning memory: what one target says, the next one may be asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +44,22 @@ class State:
     """By provider name."""
     loaded: int
     """Unix time in seconds."""
+    _served: dict[str, Served] = field(default_factory=dict)
+
+    def served(self, model: str, allowed: Allowed) -> Served | None:
+        """Who serves `model`; None where nobody does, or nobody for this caller."""
+        known = self._served.get(model)
+        if known is not None and (allowed is None or permits(allowed, model)):
+            return known
+        match = self.table.match(model, allowed)
+        if match is None:
+            return None
+        resolved = tuple(targets(match))
+        keeps = any(one.target.manner_of(one.model).history.memory != "off" for one in resolved)
+        if len(self._served) >= MOST_SERVED:
+            self._served.clear()
+        found = self._served[model] = Served(match, resolved, keeps)
+        return found
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

@@ -85,7 +85,7 @@ class Sink(Protocol):
         """Sends what was written, in one piece. Waits while the client is slower than the upstream."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Question:
     """The request as one target wants it, and the reading of its answer."""
 
@@ -99,9 +99,11 @@ class Question:
     """Of a streamed answer; None: the upstream's."""
     learn: Callable[[str | None], None] = lambda _: None
     """Told, after a good answer, where reasoning was seen."""
+    settle: Callable[[], None] = lambda: None
+    """Called once the answer has begun: no target is asked any more, so that the request may be forgotten."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Candidate:
     """A target that may answer."""
 
@@ -132,6 +134,7 @@ class Attempt:
         began: float = 0.0,
     ) -> None:
         self._candidate = candidate
+        self._question: Question
         self._path = path
         self._kind = kind
         self._client_key = client_key
@@ -183,8 +186,10 @@ class Attempt:
     async def _run(self) -> bytes:
         question = self._candidate.ask()
         self._exchange.notes = question.notes
+        self._question = question
         head = authority.headers(self._candidate.provider, self._client_key, _ACCEPT[self._kind])
         response = await self._open(head, question.body)
+        question.body = b""
         if response.status >= 300:  # noqa: PLR2004 - HTTP's successes end there
             raise await self._refusal(response)
         if question.whole is not None:
@@ -277,11 +282,15 @@ class Attempt:
         if pipeline.begun and self._exchange.content_read is None:
             self._exchange.content_read = now
             self._taken()
+            self._question.settle()
             self._candidate.health.answered(self._candidate.model, self._began, now - self._began)
             self._sink.begin(self._content_type, response.status)
-            self.deadline.until(None if self._kind is Kind.RAW else Wait.FIRST_ANSWER)
+            if self._kind is Kind.RAW:
+                self.deadline.answering(now)
+            else:
+                self.deadline.until(Wait.FIRST_ANSWER)
         if self._timeline.first_answer is not None:
-            self.deadline.until(None)
+            self.deadline.answering(now)
             return True
         return False
 
@@ -319,12 +328,11 @@ class Attempt:
         self.outcome = AttemptOutcome.PROTOCOL_ERROR
         while data := await response.read():
             now = clock()
-            self.deadline.until(None)
+            self.deadline.answering(now)
             collector.feed(data, now)
             exchange.core_s += clock() - now
             if collector.done:
                 break
-            self.deadline.read(now)
         self._complete = True
         now = exchange.content_read = clock()
         body = collector.close(now)

@@ -15,7 +15,7 @@ BACKOFF_MAX_S = 2.0
 """Longest wait between two tries of a target; one that asks for more is left for the next target."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Plan:
     """What is to be asked, and whom, best target first."""
 

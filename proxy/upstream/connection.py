@@ -28,22 +28,28 @@ class BrokenError(Exception):
 class Answer:
     """One answer on its way: the head is there once `Connection.ask` returns it, the body comes by `read`."""
 
+    __slots__ = ("_body", "_connection", "_ended", "_reader", "begun", "complete", "error", "fields", "head", "status")
+
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
         self._reader: asyncio.Future[None] | None = None
         self._ended: Callable[[], None] | None = None
-        self._body: list[bytes] = []
-        self._waiting = 0
-        self.head: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._body = b""
+        self.head: asyncio.Future[None] = connection.loop.create_future()
         """Done when the head has arrived, or can no longer come."""
         self.status = 0
-        self.headers: dict[str, str] = {}
-        """Lower-case names; the values of a repeated one are joined by commas."""
+        self.fields: dict[bytes, bytes] = {}
+        """The head. Lower-case names; the values of a repeated one are joined by commas."""
         self.begun = False
         """Whether one byte of it has arrived."""
         self.complete = False
         """Whether all of it has arrived."""
         self.error: BrokenError | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The head as text."""
+        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.fields.items()}
 
     async def read(self) -> bytes:
         """All of the body that has arrived, b"" at its end. Raises BrokenError."""
@@ -52,12 +58,9 @@ class Answer:
                 return b""
             if self.error is not None:
                 raise self.error
-            self._reader = asyncio.get_running_loop().create_future()
-            try:
-                await self._reader
-            finally:
-                self._reader = None
-        data = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            self._reader = self._connection.loop.create_future()
+            await self._reader
+        data = self._body
         self._empty()
         return data
 
@@ -73,26 +76,26 @@ class Answer:
             self._connection.abort()
 
     def add(self, data: bytes) -> bool:
-        """A piece of the body; returns whether more than enough is waiting."""
+        """More of the body; returns whether more than enough is waiting."""
         if self._ended is not None:
             return False
-        self._body.append(data)
-        self._waiting += len(data)
+        self._body = self._body + data if self._body else data
         self.wake()
-        return self._waiting > HIGH_WATER
+        return len(self._body) > HIGH_WATER
 
     def wake(self) -> None:
-        """Something has happened that `read` or `discard` may be waiting for."""
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+        """Something has happened that a reader, or whoever called `discard`, may be waiting for."""
+        reader, self._reader = self._reader, None
+        if reader is not None and not reader.done():
+            reader.set_result(None)
         if self._ended is not None and (self.complete or self.error is not None):
             self._ended()
 
     def _empty(self) -> None:
-        self._body.clear()
-        if self._waiting > HIGH_WATER and not self.complete:
+        full = len(self._body) > HIGH_WATER
+        self._body = b""
+        if full and not self.complete:
             self._connection.resume()
-        self._waiting = 0
 
 
 class Connection(asyncio.Protocol):
@@ -104,18 +107,23 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser: Any = None
         self._answer: Answer | None = None
-        self._bare_bytes = 0  # since the head, or the last piece of the body
+        self._pieces: list[bytes] = []  # of the body, from the read that is being parsed
+        self._bare_bytes = 0  # of reads since the head, or the last one with a piece of the body
         self._framed = False  # the head of the final answer is complete
         self._surplus = False  # bytes came after the answer
         self._reusable = False
         self.closed = False
         self.idle_since = 0.0
+        self.loop = asyncio.get_running_loop()
+        # The parser calls it for each chunk of the body, of which one read may hold hundreds.
+        self.on_body = self._pieces.append
 
     async def ask(self, request: bytes) -> Answer:
         """Sends a whole request and waits for the head of its answer. Raises BrokenError."""
         # The future of the head is the answer's own: the next exchange may begin before this task has seen its result.
         self._answer = answer = Answer(self)
-        self._parser = httptools.HttpResponseParser(self)
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
         self._bare_bytes = 0
         self._framed = self._surplus = self._reusable = False
         if self._transport is None or self._transport.is_closing():
@@ -164,12 +172,11 @@ class Connection(asyncio.Protocol):
                 self.abort()  # bytes that no request asked for
             return
         answer.begun = True
-        try:
-            self._feed(data)
-        except (httptools.HttpParserUpgrade, httptools.HttpParserError):
+        sound = self._parsed(data)
+        self._hand_over(answer)
+        if not sound:
             self._fail(BrokenError("protocol"))
-            return
-        if answer.complete:
+        elif answer.complete:
             self._end()
             answer.wake()
 
@@ -177,12 +184,30 @@ class Connection(asyncio.Protocol):
         self.closed = True
         answer = self._answer
         if answer is not None and not answer.complete:
-            if exc is None and self._framed and _until_close(answer.headers) and answer.error is None:
+            if exc is None and self._framed and _until_close(answer.fields) and answer.error is None:
                 answer.complete = True  # a body without a length ends with its connection (RFC 9112, section 6.3)
                 answer.wake()
             else:
                 self._fail(BrokenError("closed"))
         self._on_gone(self)
+
+    def _parsed(self, data: bytes) -> bool:
+        try:
+            self._feed(data)
+        except (httptools.HttpParserUpgrade, httptools.HttpParserError):
+            return False
+        return True
+
+    def _hand_over(self, answer: Answer) -> None:
+        """All that one read brought of the body goes to its reader in one piece."""
+        pieces = self._pieces
+        if not pieces:
+            return
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self._bare_bytes = 0
+        if not self._surplus and answer.add(data) and self._transport is not None:
+            self._transport.pause_reading()
 
     def _feed(self, data: bytes) -> None:
         room = MAX_HEAD_BYTES - self._bare_bytes
@@ -191,7 +216,12 @@ class Connection(asyncio.Protocol):
             data = data[room:]
         self._bare_bytes += len(data)
         self._parser.feed_data(data)
-        if self._bare_bytes >= MAX_HEAD_BYTES and self._answer is not None and not self._answer.complete:
+        if (
+            self._bare_bytes >= MAX_HEAD_BYTES
+            and not self._pieces
+            and self._answer is not None
+            and not self._answer.complete
+        ):
             raise httptools.HttpParserError("head or trailers too long")
 
     # What the parser calls.
@@ -199,19 +229,19 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._surplus = self._answer is None or self._answer.complete
         if self._answer is not None and not self._surplus:
-            self._answer.headers = {}
+            self._answer.fields = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._answer is not None and not self._framed:  # not a trailer
-            headers, key = self._answer.headers, name.decode("latin-1").lower()
-            text = value.rstrip(b" \t").decode("latin-1")
-            headers[key] = f"{headers[key]}, {text}" if key in headers else text
+            fields, key = self._answer.fields, name.lower()
+            value = value.rstrip(b" \t")
+            fields[key] = b"%b, %b" % (fields[key], value) if key in fields else value
 
     def on_headers_complete(self) -> None:
         if self._answer is None or self._surplus:
             return
         self._answer.status = self._parser.get_status_code()
-        if self._answer.headers.get("transfer-encoding", "chunked").lower() != "chunked":
+        if self._answer.fields.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
             raise httptools.HttpParserError("no other transfer coding was asked for")
         if self._answer.status >= 200:  # noqa: PLR2004 - below are interim answers (RFC 9110, section 15.2)
             self._framed = True
@@ -219,14 +249,10 @@ class Connection(asyncio.Protocol):
             if not self._answer.head.done():
                 self._answer.head.set_result(None)
 
-    def on_body(self, data: bytes) -> None:
-        self._bare_bytes = 0
-        if self._answer is not None and not self._surplus and self._answer.add(data) and self._transport is not None:
-            self._transport.pause_reading()
-
     def on_message_complete(self) -> None:
         if self._answer is not None and self._framed and not self._surplus:  # not the end of an interim answer
             self._answer.complete = True
+            self._hand_over(self._answer)  # what may come behind it is not of this body
             self._reusable = self._parser.should_keep_alive()
 
     def _end(self) -> None:
@@ -252,5 +278,5 @@ class Connection(asyncio.Protocol):
         self.abort()
 
 
-def _until_close(headers: dict[str, str]) -> bool:
-    return "content-length" not in headers and "transfer-encoding" not in headers
+def _until_close(fields: dict[bytes, bytes]) -> bool:
+    return b"content-length" not in fields and b"transfer-encoding" not in fields

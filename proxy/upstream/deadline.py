@@ -20,13 +20,6 @@ class Wait(StrEnum):
     TOTAL = "total"
 
 
-_LIMITS: dict[Wait, Callable[[Timeouts], float]] = {
-    Wait.FIRST_BYTE: lambda limits: limits.first_byte_s,
-    Wait.FIRST_TOKEN: lambda limits: limits.first_token_s,
-    Wait.FIRST_ANSWER: lambda limits: limits.first_answer_s,
-    Wait.IDLE: lambda limits: limits.idle_s,
-    Wait.TOTAL: lambda limits: limits.total_s,
-}
 _WHAT = {
     Wait.FIRST_BYTE: "sent nothing",
     Wait.FIRST_TOKEN: "generated nothing",
@@ -41,6 +34,16 @@ _OUTCOMES = {
     Wait.IDLE: AttemptOutcome.IDLE_TIMEOUT,
     Wait.TOTAL: AttemptOutcome.TOTAL_TIMEOUT,
 }
+
+
+def _seconds(limits: Timeouts, wait: Wait) -> float:
+    if wait is Wait.FIRST_BYTE:
+        return limits.first_byte_s
+    if wait is Wait.FIRST_TOKEN:
+        return limits.first_token_s
+    if wait is Wait.FIRST_ANSWER:
+        return limits.first_answer_s
+    return limits.idle_s if wait is Wait.IDLE else limits.total_s
 
 
 class Deadline:
@@ -58,7 +61,6 @@ class Deadline:
         self._clock = clock
         self._idle = limits.idle_s or math.inf
         self._started = 0.0
-        self._fixed = math.inf
         self._wait = self._next = Wait.TOTAL
         self._read_at = math.inf  # of the last read, while silence counts
         self._paused = False
@@ -80,13 +82,16 @@ class Deadline:
             self._timer.cancel()
             self._timer = None
 
-    def until(self, wait: Wait | None) -> None:
-        """From now on this is waited for, counted from the start; None: only silence and the total count."""
-        self._fixed, self._wait = self._end(Wait.TOTAL), Wait.TOTAL
-        if wait is not None and self._end(wait) < self._fixed:
-            self._fixed, self._wait = self._end(wait), wait
+    def until(self, wait: Wait) -> None:
+        """From now on this is waited for, counted from the start, whatever is read."""
+        self._wait = wait
         self._read_at = math.inf
         self._set()
+
+    def answering(self, now: float) -> None:
+        """From now on only silence and the total count. Something was just read."""
+        self._wait = Wait.TOTAL
+        self.read(now)
 
     def read(self, now: float) -> None:
         """Something was read: silence is counted from here."""
@@ -109,19 +114,19 @@ class Deadline:
         task = self._task
         return self._fired and task is not None and task.uncancel() == 0
 
-    def _end(self, wait: Wait) -> float:
-        return self._started + (_LIMITS[wait](self._limits) or math.inf)
-
     def _due(self) -> float:
+        """When the next limit is reached; `_next` says which."""
+        limits = self._limits
+        self._next = Wait.TOTAL
+        due = self._started + limits.total_s if limits.total_s else math.inf
         if self._paused:
-            self._next = Wait.TOTAL
-            return self._end(Wait.TOTAL)
-        silent = self._read_at + self._idle
-        if silent < self._fixed:
-            self._next = Wait.IDLE
-            return silent
-        self._next = self._wait
-        return self._fixed
+            return due
+        wait = self._wait
+        if wait is not Wait.TOTAL and (seconds := _seconds(limits, wait)) and self._started + seconds < due:
+            self._next, due = wait, self._started + seconds
+        if self._read_at + self._idle < due:
+            self._next, due = Wait.IDLE, self._read_at + self._idle
+        return due
 
     def _set(self) -> None:
         """Sees to it that the timer goes off in time; that it may go off too early costs nothing now."""
@@ -150,7 +155,7 @@ class Deadline:
         """What the client is told of the limit that was reached."""
         if self._interruption is not None:
             return self._interruption
-        seconds = _LIMITS[self._next](self._limits)
+        seconds = _seconds(self._limits, self._next)
         return UpstreamTimeout(
             f"Provider {self._provider!r} {_WHAT[self._next]} within {seconds:g} s (timeouts.{self._next})."
         )

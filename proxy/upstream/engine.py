@@ -12,8 +12,10 @@ class UpstreamResponse(Protocol):
     """An answer whose head has arrived. Whoever opened it calls `aclose` or `release`, once or more."""
 
     status: int
-    headers: dict[str, str]
-    """Lower-case names."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Lower-case names."""
 
     @property
     def content_type(self) -> str:

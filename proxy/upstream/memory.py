@@ -121,6 +121,13 @@ class Recall:
             self._completed = completed.messages
         return self._completed
 
+    def settle(self) -> None:
+        """The messages are not asked for any more: only what tells the answer's key stays."""
+        self._completed = None
+        if self._keeps:
+            self._conversation.keys()
+        self._conversation.messages = []
+
     def keeper(self, metrics: TargetMetrics) -> Keep | None:
         """What takes the messages of a target's answer; None where none are kept."""
 

@@ -197,25 +197,39 @@ class WireEngine:
 class WireResponse:
     """See `UpstreamResponse`."""
 
+    __slots__ = ("_answer", "_coded", "_decoder", "_engine", "_left", "_limit", "status")
+
     def __init__(self, engine: WireEngine, answer: Answer) -> None:
         self._engine = engine
         self._answer = answer
         self.status = answer.status
-        self.headers = answer.headers
         self._decoder: Decoder | None = None
-        self._encoding = self.headers.get("content-encoding", "")
+        self._coded = b"content-encoding" in answer.fields
         self._left = False
         self._limit: asyncio.TimerHandle | None = None
 
     @property
+    def headers(self) -> dict[str, str]:
+        """See `UpstreamResponse.headers`."""
+        return self._answer.headers
+
+    @property
     def content_type(self) -> str:
         """See `UpstreamResponse.content_type`."""
-        return self.headers.get("content-type", "")
+        return self._answer.fields.get(b"content-type", b"").decode("latin-1")
 
     async def read(self) -> bytes:
         """See `UpstreamResponse.read`."""
-        if self._encoding:
-            self._decoder, self._encoding = decoder_of(self._encoding, self._engine.name), ""
+        if self._coded:
+            return await self._decoded()
+        try:
+            return await self._answer.read()
+        except BrokenError:
+            raise self._broken() from None
+
+    async def _decoded(self) -> bytes:
+        if self._decoder is None:
+            self._decoder = decoder_of(self.headers["content-encoding"], self._engine.name)
         decoder = self._decoder
         while True:
             if decoder is not None and (rest := decoder.feed(b"")):
@@ -223,16 +237,21 @@ class WireResponse:
             try:
                 data = await self._answer.read()
             except BrokenError:
-                message = f"Provider {self._engine.name!r} broke off in the middle of its answer."
-                raise UpstreamUnavailable(message) from None
+                raise self._broken() from None
             if decoder is None or not data:
                 return data
             if data := decoder.feed(data):
                 return data
 
+    def _broken(self) -> UpstreamUnavailable:
+        return UpstreamUnavailable(f"Provider {self._engine.name!r} broke off in the middle of its answer.")
+
     def release(self) -> None:
         """See `UpstreamResponse.release`."""
         if self._left or self._limit is not None:
+            return
+        if self._answer.complete:
+            self._leave()
             return
         # Until its end the answer keeps its place: otherwise the next request would need one connection too many.
         self._limit = asyncio.get_running_loop().call_later(RELEASE_S, self._answer.abort)
