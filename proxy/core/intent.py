@@ -88,10 +88,14 @@ def _wrong(path: str, wanted: str) -> RequestInvalid:
     return RequestInvalid(f"{path} must be {wanted}.", param=path)
 
 
-def _word(path: str, value: Any) -> str:
+_LEVEL = "a level: none, minimal, low, medium, high, xhigh, max, or another short word"
+_MODE = "one of enabled, disabled, adaptive, auto"
+
+
+def _word(path: str, value: Any, wanted: str = "a short word such as auto") -> str:
     # The pattern keeps the word fit for a response header.
     if not isinstance(value, str) or not _WORD.fullmatch(value):
-        raise _wrong(path, "a short word")
+        raise _wrong(path, wanted)
     return value.lower()
 
 
@@ -112,7 +116,7 @@ def _show(claims: _Claims, path: str, value: Any) -> None:
 
 
 def _effort(claims: _Claims, path: str, value: Any) -> None:
-    word = _word(path, value)
+    word = _word(path, value, _LEVEL)
     claims.add("enabled", word != NONE, path)
     if word != NONE:
         claims.add("effort", word, path)
@@ -128,9 +132,9 @@ def _budget(claims: _Claims, path: str, value: Any) -> None:
 
 
 def _mode(claims: _Claims, path: str, value: Any) -> None:
-    word = _word(path, value)
+    word = _word(path, value, _MODE)
     if word not in _ON_WORDS | _OFF_WORDS | _AUTO_WORDS:
-        raise _wrong(path, "one of enabled, disabled, adaptive, auto")
+        raise _wrong(path, _MODE)
     claims.add("enabled", word not in _OFF_WORDS, path)
     if word in _AUTO_WORDS:
         claims.values.setdefault("auto", word)
@@ -148,7 +152,7 @@ def _bare(claims: _Claims, path: str, value: Any) -> None:
 
 
 def _format(claims: _Claims, path: str, value: Any) -> None:
-    claims.add("hide", _word(path, value) == "hidden", path)
+    claims.add("hide", _word(path, value, "a word such as parsed or hidden") == "hidden", path)
 
 
 def _aside(claims: _Claims, path: str, value: Any) -> None:

@@ -17,6 +17,8 @@ from proxy.core.codec import dumps, loads_exact
 from proxy.core.dialect import History
 from proxy.core.history import Message, rewrite
 
+SAID = 32
+"""Bytes of a key that tell the caller and what was said, without system messages."""
 Find = Callable[[bytes], bytes | None]
 """Key → what `worth_keeping` gave for it, or None."""
 Keep = Callable[[Message], None]
@@ -44,7 +46,8 @@ _LISTS = ("reasoning_details", "thinking_blocks")
 _KEPT = (_REASONING, *_LISTS)
 _OF_CALLS = ("extra_content", "thought_signature")
 _COLLECTED = (*_KEPT, "content", "tool_calls")
-_UNTOLD = frozenset({"system", "developer"})  # clients put the time of day there
+_UNTOLD = frozenset({"system", "developer"})
+_RULES = 16
 _PLAIN = History(replay="drop", strip_tags=True, content_as_string=True)
 _AS_TEXT = History(replay="field", field=_REASONING)
 _AS_DETAILS = History(replay="details")
@@ -58,10 +61,11 @@ _END: Message = {}  # behind the last message, because `strip_tags` leaves a las
 class Conversation:
     """The messages of one request, and the keys of those with tool calls.
 
-    A key is 32 bytes: a digest of the caller, the message and all messages before it. Call ids alone would not do
-    (Kimi gives `functions.NAME:0` in every conversation: config/providers/moonshot.yaml). What clients change on the
-    way back does not count: reasoning, system messages, null or "" as content, a string or a list of text, white space
-    around text, and how the JSON of arguments is written.
+    A key's first `SAID` bytes are a digest of the caller, the message and all messages before it, its other bytes one
+    of the system messages before it, into which clients write the time of day. Call ids alone would not do (Kimi gives
+    `functions.NAME:0` in every conversation: config/providers/moonshot.yaml). What clients change on the way back does
+    not count: reasoning, null or "" as content, a string or a list of text, white space around text, and how the JSON
+    of arguments is written.
     """
 
     def __init__(self, caller: bytes, messages: list[Any]) -> None:
@@ -69,6 +73,7 @@ class Conversation:
         self._caller = caller
         self._keys: dict[int, bytes] | None = None
         self._so_far = hashlib.sha256()
+        self._rules = hashlib.sha256()
 
     @cached_property
     def calling(self) -> list[int]:
@@ -82,10 +87,10 @@ class Conversation:
             keys = {}
             calling = set(self.calling)
             for index, message in enumerate(_plain(self.messages)):
-                if isinstance(message, dict) and not _is_system(message):
-                    self._so_far.update(_line(message))
+                if isinstance(message, dict):
+                    (self._rules if _is_system(message) else self._so_far).update(_line(message))
                 if index in calling:
-                    keys[index] = self._so_far.digest()
+                    keys[index] = self._key(self._so_far.digest())
             self._keys = keys
         return self._keys
 
@@ -94,7 +99,10 @@ class Conversation:
         self.keys()
         digest = self._so_far.copy()
         digest.update(_line(_plain([answer])[0]))
-        return digest.digest()
+        return self._key(digest.digest())
+
+    def _key(self, said: bytes) -> bytes:
+        return said + self._rules.digest()[:_RULES]
 
 
 def _calls(message: Any) -> list[Any]:

@@ -294,7 +294,7 @@ class _Writer:
         """What cannot be said to this target: refused or noted."""
         if self.request.on_unsupported == "reject":
             source = self.intent.sources.get(aspect)
-            raise RequestInvalid(f"{source}: this target cannot express {asked}.", param=source)
+            raise RequestInvalid(f"{source}: this target cannot express {asked}. Leave it out.", param=source)
         self.notes.append(f"{asked} dropped")
 
     def _answer_limit(self) -> int | None:

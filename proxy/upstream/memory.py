@@ -9,10 +9,10 @@ from typing import Any
 
 from proxy.core.dialect import History
 from proxy.core.history import Message
-from proxy.core.memory import BOUNDS, Bounds, Conversation, Keep, complete, worth_keeping
+from proxy.core.memory import BOUNDS, SAID, Bounds, Conversation, Keep, complete, worth_keeping
 from proxy.telemetry.metrics import MemoryResult, Metrics, TargetMetrics
 
-ENTRY_BYTES = 512
+ENTRY_BYTES = 768
 """What an entry needs beside its content: key, two places in an order, time, objects' heads (a test measures it)."""
 
 Later = Callable[[float, Callable[[], None]], object]
@@ -32,6 +32,7 @@ class Memory:
         self._bounds = bounds
         self._entries: OrderedDict[bytes, bytes] = OrderedDict()  # used longest ago first
         self._stored: OrderedDict[bytes, float] = OrderedDict()  # the oldest first
+        self._alike: dict[bytes, tuple[bytes, ...]] = {}  # the first bytes of keys → the keys
         self._size = 0
         self._waiting = False
 
@@ -44,11 +45,19 @@ class Memory:
         return self._size
 
     def get(self, key: bytes) -> bytes | None:
-        """What is kept under this key; it has been used then."""
+        """What is kept under this key, or else under the only one that differs in its system messages alone.
+
+        Where several do, which is meant cannot be told. What is found has been used then.
+        """
         self._expire()
         found = self._entries.get(key)
-        if found is not None:
-            self._entries.move_to_end(key)
+        if found is None:
+            alike = self._alike.get(key[:SAID], ())
+            if len(alike) != 1:
+                return None
+            key = alike[0]
+            found = self._entries[key]
+        self._entries.move_to_end(key)
         return found
 
     def put(self, key: bytes, kept: bytes) -> bool:
@@ -59,6 +68,7 @@ class Memory:
         if key in self._entries:
             self._drop(key)
         self._entries[key] = kept
+        self._alike[key[:SAID]] = (*self._alike.get(key[:SAID], ()), key)
         self._stored[key] = self._clock()
         self._size += len(kept) + ENTRY_BYTES
         while len(self._entries) > self._bounds.entries or self._size > self._bounds.bytes:
@@ -71,6 +81,9 @@ class Memory:
     def _drop(self, key: bytes) -> None:
         self._size -= len(self._entries.pop(key)) + ENTRY_BYTES
         del self._stored[key]
+        alike = tuple(each for each in self._alike.pop(key[:SAID]) if each != key)
+        if alike:
+            self._alike[key[:SAID]] = alike
 
     def _expire(self) -> None:
         oldest = self._clock() - self._bounds.age_s

@@ -14,7 +14,7 @@ from tests.support.builtin_files import data, key_of, names
 from tests.support.scripted import Asked, Wire, answer, delta, scripted
 from tests.support.server import running, settings_of
 
-OPTIONS = [
+OPTIONS: list[tuple[list[str], dict[str, Any]]] = [
     (["--effort", "high"], {"reasoning_effort": "high"}),
     (["--budget", "3000"], {"thinking": {"type": "enabled", "budget_tokens": 3000}}),
     (["--no-reasoning"], {"reasoning_effort": "none"}),

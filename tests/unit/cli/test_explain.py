@@ -134,7 +134,7 @@ def test_bodies_are_printed_for_people_with_their_notes(explain: Explain) -> Non
 def test_what_a_target_refuses_is_told_in_place_of_its_body(explain: Explain) -> None:
     told = explain("s1", "--effort", "high")
     assert told.code == 0
-    assert "refused with a 400: reasoning_effort: this target cannot express effort=high." in told.out
+    assert "refused with a 400: reasoning_effort: this target cannot express effort=high. Leave it out." in told.out
     assert explain("s1", "--effort", "high", "--json").targets[0]["body"] is None
 
 

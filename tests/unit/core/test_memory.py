@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.core.memory import Conversation, complete, worth_keeping
+from proxy.core.memory import SAID, Conversation, complete, worth_keeping
 from proxy.core.render import parse_rendering, render_whole
 
 ME, OTHER = b"a" * 32, b"b" * 32
@@ -105,7 +105,10 @@ def test_arguments_are_compared_by_what_they_say(given: Any, same: str) -> None:
     ],
 )
 def test_conversation_before_is_compared_by_what_it_says(earlier: list[Any], as_well: list[Any]) -> None:
-    assert key(*earlier, BARE) == key(*as_well, BARE)
+    one, other = key(*earlier, BARE), key(*as_well, BARE)
+    assert one[:SAID] == other[:SAID]
+    rules = [[m for m in messages if m["role"] in ("system", "developer")] for messages in (earlier, as_well)]
+    assert (one == other) == (rules[0] == rules[1])
 
 
 DIFFERENT: list[list[Any]] = [
@@ -152,7 +155,7 @@ def test_every_difference_in_what_was_said_makes_another_key() -> None:
     keys = [key(*messages) for messages in DIFFERENT]
     same = [(a, b) for (a, x), (b, y) in itertools.combinations(enumerate(keys), 2) if x == y]
     assert not same
-    assert {len(one) for one in keys} == {32}
+    assert {len(one) for one in keys} == {48}
 
 
 def test_callers_have_keys_of_their_own() -> None:
@@ -162,11 +165,10 @@ def test_callers_have_keys_of_their_own() -> None:
 
 def test_each_message_of_a_conversation_has_the_key_that_it_was_kept_under() -> None:
     second = {**ANSWER, "tool_calls": [{**CALL, "id": "functions.weather:1"}]}
-    first_key = Conversation(ME, [USER]).key_of(ANSWER)
-    second_key = Conversation(ME, [USER, BARE, RESULT]).key_of(second)
-    conversation = Conversation(
-        ME, [{"role": "system"}, USER, BARE, RESULT, {**second, "reasoning_content": ""}, RESULT]
-    )
+    rules = {"role": "system"}
+    first_key = Conversation(ME, [rules, USER]).key_of(ANSWER)
+    second_key = Conversation(ME, [rules, USER, BARE, RESULT]).key_of(second)
+    conversation = Conversation(ME, [rules, USER, BARE, RESULT, {**second, "reasoning_content": ""}, RESULT])
     assert conversation.calling == [2, 4]
     assert conversation.keys() == {2: first_key, 4: second_key}
 

@@ -145,6 +145,22 @@ def test_idle_process_forgets_in_time_too() -> None:
     assert len(world.memory) == 0
 
 
+def test_other_system_messages_do_not_matter_until_they_tell_two_conversations_apart() -> None:
+    world = World()
+    one, two, three = (b"said".ljust(32) + rules.ljust(16) for rules in (b"one", b"two", b"three"))
+    world.memory.put(one, b"of one")
+    assert [world.memory.get(key) for key in (one, two)] == [b"of one", b"of one"]
+    world.memory.put(two, b"of two")
+    assert [world.memory.get(key) for key in (one, two, three)] == [b"of one", b"of two", None]
+    assert world.memory.get(b"else".ljust(32) + b"one".ljust(16)) is None
+    world.pass_time(DAY / 2)
+    world.memory.put(two, b"of two")
+    world.pass_time(DAY / 2)
+    assert [world.memory.get(key) for key in (one, three)] == [b"of two", b"of two"], "the other one is too old"
+    world.pass_time(DAY)
+    assert world.memory._alike == {}
+
+
 @pytest.mark.parametrize("length", [100, 5000])
 def test_size_is_no_less_than_what_python_needs(length: int) -> None:
     world = World()
@@ -153,7 +169,7 @@ def test_size_is_no_less_than_what_python_needs(length: int) -> None:
         gc.collect()
         before = tracemalloc.get_traced_memory()[0]
         for _ in range(3000):
-            world.memory.put(os.urandom(32), os.urandom(length))
+            world.memory.put(os.urandom(48), os.urandom(length))
         gc.collect()
         needed = tracemalloc.get_traced_memory()[0] - before
     finally:
