@@ -59,7 +59,23 @@ def typed(wish: Wish) -> dict[str, Any]:
     return body | ({"reasoning_format": "hidden"} if wish.hide else {})
 
 
-SPELLINGS = (objects, flat, typed)
+def templated(wish: Wish) -> dict[str, Any]:
+    """As vLLM writes it."""
+    said = {"enable_thinking": wish.enabled, "thinking": wish.enabled, "reasoning_effort": wish.effort}
+    body: dict[str, Any] = {"chat_template_kwargs": {key: value for key, value in said.items() if value is not None}}
+    body |= {"thinking_budget": wish.budget} if wish.budget is not None else {}
+    return body | ({"include_reasoning": False} if wish.hide else {})
+
+
+def configured(wish: Wish) -> dict[str, Any]:
+    """As Gemini writes it."""
+    off = 0 if wish.enabled is False else -1 if wish.enabled and not wish.effort else None
+    said = {"thinking_level": wish.effort, "thinking_budget": off if wish.budget is None else wish.budget}
+    config = {key: value for key, value in said.items() if value is not None}
+    return {"extra_body": {"google": {"thinking_config": config | ({"include_thoughts": False} if wish.hide else {})}}}
+
+
+SPELLINGS = (objects, flat, typed, templated, configured)
 WISHES = tuple(wishes())
 
 
