@@ -111,6 +111,9 @@ def returned() -> str:
 
 def _returned(history: History) -> tuple[str, ...]:
     replay = f"`{history.field}`" if history.replay == "field" else _REPLAYS[history.replay]
+    replay += {"all": "", "tool_calls_only": ", beside tool calls", "current_turn": ", in the current turn"}[
+        history.scope
+    ]
     blanks = {"none": [], "empty_string": [f'`{history.field}: ""`'], "space": [f'`{history.field}: " "`']}
     signature = history.backfill_signature
     if signature is not None:

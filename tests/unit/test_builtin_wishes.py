@@ -68,6 +68,14 @@ def test_strict_hosts_never_see_fields_of_other_hosts(name: str, model: str) -> 
     assert "extra_content" not in out["tool_calls"][0]
 
 
+def test_the_old_name_gets_reasoning_back_on_tool_calls_alone() -> None:
+    said = {"role": "assistant", "content": "hi", "reasoning_content": "why"}
+    called = {"role": "assistant", "content": None, "reasoning_content": "why", "tool_calls": [{"id": "a"}]}
+    for model, kept in (("deepseek-reasoner", {"role": "assistant", "content": "hi"}), ("deepseek-v4-pro", said)):
+        history = manner("deepseek", model).history
+        assert rewrite([said, called], history, seen_field=None) == [kept, called]
+
+
 def test_reasoning_goes_back_to_glm_at_cerebras_as_tags_and_to_magistral_as_a_list() -> None:
     message = {"role": "assistant", "content": "hi", "reasoning_content": "why"}
     (glm,) = rewrite([message], manner("cerebras", "zai-glm-4.7").history, seen_field=None)
