@@ -46,9 +46,10 @@ class Drain:
         """The process is stopping; `seconds` are left for open streams."""
         if not self.begun:
             self.begun = True
-            loop.call_later(seconds, self._interrupt)
+            loop.call_later(seconds, self.interrupt)
 
-    def _interrupt(self) -> None:
+    def interrupt(self) -> None:
+        """The time is up for all that are open."""
         for attempts in tuple(self._open):
             attempts.interrupt(ShuttingDown("The proxy is shutting down. Send the request again."))
 

@@ -1,6 +1,7 @@
 """Sockets, web servers and signals."""
 
 import asyncio
+import itertools
 import math
 import signal
 import socket
@@ -85,14 +86,22 @@ async def listening(app: ASGIApp, address: str, *, shared: bool) -> AsyncIterato
 
 @contextmanager
 def signals(service: Service) -> Iterator[None]:
-    """SIGTERM and SIGINT begin the drain before the web server hears of them; SIGHUP reloads."""
+    """SIGTERM and SIGINT begin the drain before the web server hears of them; SIGHUP reloads.
+
+    The second one ends the drain: open streams get their end. From the third on the web server waits for nothing.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
+    heard = itertools.count(1)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def stop(number: int, frame: FrameType | None) -> None:
+        times = next(heard)
+        if times == 2:  # noqa: PLR2004 - the second
+            loop.call_soon_threadsafe(service.drain.interrupt)
+            return
         loop.call_soon_threadsafe(service.drain.begin, loop, service.state.settings.server.drain_s)
         then = before[signal.Signals(number)]
         if callable(then):
