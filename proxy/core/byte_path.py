@@ -114,7 +114,7 @@ class BytePath:
         self._normalizer = normalizer
         self._frames: list[Frame] = []
         self._credit = CREDIT
-        self._way: tuple[Choice, str] | None = None  # of the event before
+        self._ways: set[tuple[int, str]] = set()  # index of a choice, and how it was met to speak
         self._parsed_to = 0
 
     def begin(self) -> None:
@@ -145,10 +145,13 @@ class BytePath:
     def learn(self, block: bytes) -> None:
         """Looks at the lines of an event that the normalizer has just been fed, and keeps its frame if it has one."""
         found = self._normalizer.short
-        way, self._way = self._way, None if found is None else (found[0], found[1].way)
-        if found is None or self._way != way or not self._credit:
-            return  # what comes once is not worth it
+        if found is None or not self._credit:
+            return
         choice, said = found
+        way = (choice.index, said.way)
+        if way not in self._ways:
+            self._ways.add(way)  # what comes once is not worth a frame
+            return
         if any(
             frame.choice is choice and frame.said.way == said.way and block.startswith(frame.head)
             for frame in self._frames

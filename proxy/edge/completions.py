@@ -64,6 +64,7 @@ class _Asked:
     body: dict[str, Any]
     kind: Kind
     rendering: Rendering
+    byte_path: bool
     recall: Recall | None
     """None: the body is not ours to understand."""
 
@@ -137,7 +138,7 @@ class _Call:
         if kind is not Kind.RAW:
             digest = _digest(caller) if served.keeps else b""
             recall = Recall(service.memory, digest, body["messages"], keeps=served.keeps)
-        asked = _Asked(body, kind, rendering, recall)
+        asked = _Asked(body, kind, rendering, state.settings.server.byte_path, recall)
         if len(served.targets) == 1:
             return [self._candidate(state, match, served.targets[0], asked)]
         order = ordered(
@@ -210,6 +211,7 @@ def _chat_question(
         thinking=prepared.reasoning,
         include_usage=bodies.wants_usage(body),
         keep=recall.keeper(metrics),
+        byte_path=asked.byte_path,
     )
     return Question(
         dumps(prepared.body),

@@ -174,6 +174,8 @@ class Server:
     """Of all clients together."""
     cors: Cors | None = None
     """None: no page of another origin may read an answer."""
+    byte_path: bool = True
+    """Whether events that differ from a parsed one in their text alone are passed on as bytes."""
 
 
 @dataclass(frozen=True, slots=True)

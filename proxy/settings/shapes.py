@@ -311,6 +311,11 @@ SERVER = Object(
         "open": Field(Boolean(), "True: serve a public address without client keys.", default=_SERVER.open),
         "limits": Field(_LIMITS_IN_ALL, _LIMITS_IN_ALL.doc),
         "cors": Field(_CORS, _CORS.doc),
+        "byte_path": Field(
+            Boolean(),
+            "False: every event of every stream is parsed. The answers are the same.",
+            default=_SERVER.byte_path,
+        ),
     },
 )
 

@@ -9,7 +9,7 @@ import pytest
 from proxy.core.render import Rendering
 from proxy.settings import Settings, SettingsError, Timeouts, find_config, load, with_admin, with_listen
 from proxy.settings.formats import is_loopback, parse_duration, parse_size
-from proxy.settings.model import SecretText
+from proxy.settings.model import SecretText, Server
 
 Reading = Callable[..., Settings]
 
@@ -22,6 +22,7 @@ server:
   max_request_bytes: 10MB
   heartbeat: 0s
   drain: 5m
+  byte_path: false
 clients:
   - name: agents
     key: {env: AGENTS_KEY}
@@ -71,6 +72,7 @@ def test_server_values_are_bytes_and_seconds(full: Settings) -> None:
     server = full.server
     assert (server.listen, server.admin, server.open) == ("0.0.0.0:8080", "127.0.0.1:9091", False)
     assert (server.max_request_bytes, server.heartbeat_s, server.drain_s) == (10_000_000, 0.0, 300.0)
+    assert not server.byte_path and Server().byte_path
 
 
 def test_clients_keep_a_digest_and_no_key(full: Settings) -> None:
