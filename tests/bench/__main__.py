@@ -1,111 +1,153 @@
-"""`scripts/bench`: CPU time of the running proxy beside a bare relay. docs/benchmarks.md says how to read it."""
+"""`scripts/bench`: what the running proxy costs, beside other relays. docs/benchmarks.md says how to read it."""
 
 import argparse
-import asyncio
-import gc
-import json
+import os
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import partial
+from itertools import count
 from pathlib import Path
 from statistics import median
-from urllib.parse import urlsplit
 
-import uvloop
-
-from tests.bench import processes
+from tests.bench import kit as kits
+from tests.bench import probe, processes
 from tests.bench.answers import WrongAnswerError
-from tests.bench.cells import Cell, Sample, cells, first_texts, measure
-from tests.bench.peers import BARE, PEERS, Running
+from tests.bench.cells import Cell, Turn, cpu_cells
+from tests.bench.extents import extent_cells
+from tests.bench.install import install
+from tests.bench.kit import Kit
+from tests.bench.peers import PEERS, Peer, Running, Site, free_port
+from tests.bench.plots import draw
 from tests.bench.results import RATIOS, Results
-from tests.bench.upstream import Upstream
+from tests.bench.table import text
 
-FIRST_TEXTS = 200
-"""Requests for the time to the first text, in each repeat."""
 ATTEMPTS = 3
 """Measurements that one cell in `--short` gets when its ratio is too high: a machine's hiccup is no regression."""
+CELLS = [*cpu_cells(), *extent_cells()]
+SHORT_PEERS = "ours,bare,nginx"
+DIRECT = "direct"
+"""Stands among the peers for the upstream without any."""
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts/bench", description="CPU time per event and per request.")
-    parser.add_argument(
-        "--short", action="store_true", help="under a minute; fails where a ratio has become much worse"
-    )
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="What the proxy costs, beside other relays.")
+    parser.add_argument("--short", action="store_true", help="a few cells; fails where a ratio has become much worse")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="samples of each figure (default: 3)")
-    parser.add_argument("--only", default="*", metavar="PATTERN", help="cells to measure, such as 'paced*'")
+    parser.add_argument("--only", default="*", metavar="PATTERNS", help="cells to measure, such as 'paced*,first'")
+    parser.add_argument(
+        "--peers", metavar="NAMES", help="peers to measure, such as 'ours,nginx' (default: all there are)"
+    )
+    parser.add_argument("--kit", choices=("c", "python"), help="clients and upstream (default: c where it compiles)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there")
+    parser.add_argument("--add", action="store_true", help="keep the samples that are in that FILE already")
+    parser.add_argument("--show", type=Path, metavar="FILE", help="measure nothing, print the tables of this FILE")
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw the curves there")
     parser.add_argument("--write-ratios", action="store_true", help=f"make this run's ratios those of {RATIOS.name}")
+    parser.add_argument("--install-peers", action="store_true", help="install the peers that the project does not need")
+    parser.add_argument("--instructions", action="store_true", help="count the proxy's instructions under callgrind")
     parsed = parser.parse_args()
     if parsed.repeats < 1:
         parser.error("--repeats: at least 1")
+    if parsed.add and not parsed.json:
+        parser.error("--add: needs --json FILE")
     return parsed
 
 
+@dataclass
 class Bench:
     """One run: all peers are up at the same time, and take turns."""
 
-    def __init__(self, chosen: list[Cell], *, short: bool) -> None:
-        self.results = Results(BARE.name)
-        self._cells = chosen
-        self._short = short
-        self._upstream = Upstream()
+    kit: Kit
+    folder: Path
+    peers: list[Peer]
+    cells: list[Cell]
+    results: Results
+    short: bool
+    direct: bool
+    """Whether the upstream is measured without a peer too."""
+
+    def __post_init__(self) -> None:
+        self._numbers = count()
+        self._own = processes.cores()[1]
         self._running: list[Running] = []
 
-    async def run(self, repeats: int) -> None:
-        await self._upstream.start()
-        core, own = processes.cores()
-        processes.pin(own)
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as stack:
-            for peer in PEERS:
-                started = Running(peer, self._upstream.url, Path(folder) / peer.name, core, own)
-                stack.callback(started.stop)
-                self._running.append(started)
-                await started.ready()
+    def run(self, repeats: int) -> None:
+        processes.pin(self._own)
+        with ExitStack() as stack:
+            for peer in self.peers:
+                self._running.append(stack.enter_context(self._started(peer, 1)))
             for number in range(repeats):
-                await self._repeat(number, repeats)
-            await self._again_where_worse(repeats)
-        await self._upstream.stop()
+                for cell in self.cells:
+                    _progress(f"bench: repeat {number + 1} of {repeats}, {cell.name}")
+                    self._turns(cell, number)
+            self._again_where_worse(repeats)
+            _progress("")
 
-    async def _repeat(self, number: int, repeats: int) -> None:
-        for cell in self._cells:
-            _progress(f"bench: repeat {number + 1} of {repeats}, {cell.name}")
-            await self._turns(cell, number)
-        if not self._short:
-            await self._first_texts()
-        _progress("")
+    @contextmanager
+    def _started(self, peer: Peer, workers: int) -> Iterator[Running]:
+        models = tuple(dict.fromkeys(name for cell in CELLS for name in (cell.model, *cell.also)))
+        folder = self.folder / f"{peer.name}-{next(self._numbers)}"
+        cores = processes.cores() if workers > 1 else processes.cores()[:1]
+        running = Running(peer, Site(free_port(), self.kit.url, folder, workers, models), cores)
+        try:
+            yield running
+        finally:
+            running.stop()
 
-    async def _turns(self, cell: Cell, number: int) -> None:
+    def _turns(self, cell: Cell, number: int) -> None:
         # Whoever is first meets the machine as the cell before left it, so they take turns in that too.
         order = self._running if number % 2 == 0 else self._running[::-1]
-        taken: dict[str, Sample] = {}
-        for peer in order:
-            gc.collect()
-            try:
-                taken[peer.peer.name] = await measure(cell, peer, self._upstream, short=self._short)
-            except WrongAnswerError as error:
-                raise SystemExit(f"bench: {cell.name} through {peer.peer.name}: {error}\n{peer.log}") from error
-        for peer in self._running:
-            self.results.add(cell, peer.peer.name, taken[peer.peer.name])
+        if cell.direct and self.direct:
+            self._take(cell, Turn(self.kit, None, self.kit.port, None, {}, self.short, _no_peer), DIRECT)
+        for running in order:
+            peer = running.peer
+            if cell.takes(peer):
+                turn = Turn(
+                    self.kit, peer, running.port, running.pid, running.asking, self.short, partial(self._started, peer)
+                )
+                self._check(cell, running, number)
+                self._take(cell, turn, peer.name, running)
 
-    async def _first_texts(self) -> None:
-        direct = urlsplit(self._upstream.url).port or 0
-        ways = [("direct", direct, False), *((p.peer.name, p.port, p.peer.parts_tags) for p in self._running)]
-        for name, port, parts_tags in ways:
-            await first_texts(port, FIRST_TEXTS // 10, parts_tags=parts_tags)
-            times = [seconds * 1000 for seconds in await first_texts(port, FIRST_TEXTS, parts_tags=parts_tags)]
-            self.results.first_text_ms[name] = sorted([*self.results.first_text_ms.get(name, []), *times])
+    def _check(self, cell: Cell, running: Running, number: int) -> None:
+        if number == 0:
+            self.kit.prepare(cell.model)
+            with _told(cell, running):
+                probe.check(running.port, cell.model, running.peer, running.asking)
 
-    async def _again_where_worse(self, repeats: int) -> None:
-        if not self._short:
-            return
-        for _ in range(ATTEMPTS - 1):
-            suspects = {sentence.partition(":")[0] for sentence in self.results.worse()}
-            for cell in self._cells:
+    def _take(self, cell: Cell, turn: Turn, name: str, running: Running | None = None) -> None:
+        machine, own, clock = processes.machine_busy_s(), processes.cpu_s(os.getpid()), os.times().elapsed
+        with _told(cell, running):
+            self.results.add(cell.name, name, cell.measure(turn))
+        self.results.add_points(cell.name, name, turn.points)
+        wall = os.times().elapsed - clock
+        used = processes.machine_busy_s() - machine - (processes.cpu_s(os.getpid()) - own)
+        self.results.other.append(round(max(0.0, used / processes.COUNT / wall), 4))
+
+    def _again_where_worse(self, repeats: int) -> None:
+        for _ in range(ATTEMPTS - 1 if self.short else 0):
+            suspects = self.results.worse()
+            for cell in self.cells:
                 if cell.name in suspects:
-                    del self.results.samples[cell.name]
+                    self.results.drop(cell.name)
                     for number in range(repeats):
-                        await self._turns(cell, number)
+                        self._turns(cell, number)
+
+
+def _no_peer(_: int) -> AbstractContextManager[Running]:
+    raise RuntimeError("there is no peer to start")
+
+
+@contextmanager
+def _told(cell: Cell, running: Running | None) -> Iterator[None]:
+    try:
+        yield
+    except WrongAnswerError as error:
+        through = "directly" if running is None else f"through {running.peer.name}"
+        raise SystemExit(f"bench: {cell.name} {through}: {error}\n{running.log if running else ''}") from error
 
 
 def _progress(text: str) -> None:
@@ -113,34 +155,68 @@ def _progress(text: str) -> None:
         print(f"\r{text:<60}\r", end="", file=sys.stderr, flush=True)
 
 
+def _chosen_cells(asked: argparse.Namespace) -> list[Cell]:
+    patterns = asked.only.split(",")
+    cells = [cell for cell in CELLS if any(fnmatch(cell.name, pattern) for pattern in patterns)]
+    return [cell for cell in cells if cell.short or not asked.short]
+
+
+def _names(asked: argparse.Namespace) -> list[str]:
+    every = [DIRECT, *(peer.name for peer in PEERS)]
+    names: list[str] = (asked.peers or (SHORT_PEERS if asked.short else ",".join(every))).split(",")
+    if unknown := set(names) - set(every):
+        raise SystemExit(f"bench: no peer is called {', '.join(sorted(unknown))}; there are {', '.join(every)}")
+    return names
+
+
+def _chosen_peers(names: list[str]) -> list[Peer]:
+    for peer in PEERS:
+        if peer.name in names and not peer.found():
+            print(f"bench: {peer.name} is not on this machine, and left out", file=sys.stderr)
+    return [peer for peer in PEERS if peer.name in names and peer.found()]
+
+
+def _measured(asked: argparse.Namespace, cells: list[Cell]) -> Results:
+    kind, names = asked.kit or kits.kind(), _names(asked)
+    peers = _chosen_peers(names)
+    results = Results.read(asked.json) if asked.add and asked.json.exists() else Results(kind)
+    if results.kit != kind:
+        raise SystemExit(f"bench: {asked.json} was measured with the other kit, {results.kit}")
+    print(
+        f"bench: {len(cells)} cells, {asked.repeats} times each, of {', '.join(peer.name for peer in peers)}; kit: {kind}"
+    )
+    for title in dict.fromkeys(f"  {cell.name.partition('.')[0]}: {cell.title}" for cell in cells):
+        print(title)
+    print(flush=True)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, Kit(Path(folder) / "answers", kind) as kit:
+        Bench(kit, Path(folder), peers, cells, results, asked.short, DIRECT in names).run(asked.repeats)
+    return results
+
+
 def main() -> int:
     asked = arguments()
     if sys.platform != "linux":
         print("bench: CPU time is read from /proc, which only Linux has", file=sys.stderr)
         return 2
-    chosen = [cell for cell in cells(short=asked.short) if fnmatch(cell.name, asked.only)]
-    if not chosen:
+    cells = _chosen_cells(asked)
+    if not cells:
         print(f"bench: no cell is called {asked.only}", file=sys.stderr)
         return 2
     if len(set(processes.cores())) == 1:
         print("bench: there is one core only; peers and bench share it, and paced figures mean little", file=sys.stderr)
-    print(f"bench: {len(chosen)} cells, {asked.repeats} times each, of {', '.join(peer.name for peer in PEERS)}")
-    for shape in dict.fromkeys(cell.title for cell in chosen):
-        print(f"  {shape}")
-    print(flush=True)
-    bench = Bench(chosen, short=asked.short)
-    gc.disable()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(bench.run(asked.repeats))
-    results = bench.results
-    print(results.table(chosen))
+    if asked.install_peers:
+        return install()
+    results = Results.read(asked.show) if asked.show else _measured(asked, cells)
+    print(text(results, CELLS, goals=not asked.short))
     print(f"\nother work on this machine: {median(results.other):.0%} of it, at most {max(results.other):.0%}")
     if asked.json:
-        asked.json.write_text(json.dumps(results.as_json(), indent=2) + "\n", encoding="utf-8")
+        results.write(asked.json)
+    if asked.plots:
+        draw(results, asked.plots)
     if asked.write_ratios:
         results.write_ratios()
-    worse = results.worse() if asked.short else []
-    for sentence in worse:
+    worse = results.worse() if asked.short else {}
+    for sentence in worse.values():
         print(f"bench: {sentence}", file=sys.stderr)
     return 1 if worse else 0
 

@@ -1,156 +1,178 @@
-"""The clients of the bench: keep-alive connections on one asyncio protocol, each with one request at a time."""
+"""`load.c` in Python, for machines without a compiler: the same command line, the same counts, the same output."""
 
 import asyncio
-import hashlib
+import json
+import re
+import sys
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable
-from contextlib import asynccontextmanager
-from typing import Self, cast
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
 
 import httptools
-import orjson
+import uvloop
 
-from tests.bench.answers import MARK, Answer, WrongAnswerError, answer
+_MARK = re.compile(rb"@@(\d{13})")
+_TAIL = 16
+_MARK_BYTES = 15
+_GRACE_S = 30.0
 
-PATIENCE_S = 20.0
-"""An answer that takes longer fails the run."""
+
+def now_us() -> int:
+    return time.monotonic_ns() // 1000
 
 
-def request_of(model: str) -> bytes:
-    """A request's bytes, of the size that a short question has."""
-    body = {
-        "model": model,
-        "messages": [
-            {"role": "system", "content": "You are a careful assistant. Show your steps, then answer in one sentence."},
-            {"role": "user", "content": "Is 3599 a prime number? If it is not, name its factors."},
-        ],
-        "temperature": 0.6,
-        "max_tokens": 4096,
-    }
-    if not model.startswith("whole"):
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
-    data = orjson.dumps(body)
-    head = "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
-    return f"{head}authorization: Bearer bench\r\ncontent-length: {len(data)}\r\n\r\n".encode() + data
+@dataclass
+class Seen:
+    """What all connections share."""
+
+    port: int
+    request: bytes
+    marks_wanted: int
+    answers: int = 0
+    marks: int = 0
+    errors: int = 0
+    first_error: str = ""
+    firsts: list[int] = field(default_factory=list)
+    delays: list[int] = field(default_factory=list)
+
+    def fail(self, why: str) -> None:
+        self.errors += 1
+        self.first_error = self.first_error or why[:400]
+
+    def result(self, seconds: float) -> dict[str, Any]:
+        counts = {"answers": self.answers, "marks": self.marks, "errors": self.errors, "seconds": seconds}
+        times = {"first_us": percentiles(self.firsts), "delay_us": percentiles(self.delays)}
+        return {**counts, "first_error": self.first_error, **times}
+
+
+def percentiles(values: list[int]) -> dict[str, int]:
+    """The value below which such a share of the values lies, for each of three shares."""
+    values = sorted(values)
+    found = {f"p{share}": values[len(values) * share // 100] for share in (50, 90, 99) if values}
+    return {"count": len(values), **found, **({"max": values[-1]} if values else {})}
 
 
 class Connection(asyncio.Protocol):
-    """One connection. The parser calls its `on_…` methods."""
+    """The parser calls its `on_…` methods."""
 
-    def __init__(self) -> None:
+    def __init__(self, seen: Seen) -> None:
+        self._seen = seen
         self._transport: asyncio.Transport
-        self._answered: asyncio.Future[bytes]
         self._parser: httptools.HttpResponseParser
-        self._body: list[bytes] = []
-        self.first_text = 0.0
-        """When the first text of the last answer arrived; seconds of `time.perf_counter`."""
-
-    @classmethod
-    @asynccontextmanager
-    async def to(cls, port: int) -> AsyncIterator[Self]:
-        transport, protocol = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
-        try:
-            yield protocol
-        finally:
-            transport.close()
+        self._ended: asyncio.Future[str]
+        self._asked_us = self._read_us = self._marks = 0
+        self._body = b""
+        """The end of the body, as much as a mark that was cut can need."""
+        self.lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._ended = asyncio.get_running_loop().create_future()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if hasattr(self, "_answered") and not self._answered.done():
-            self._answered.set_exception(WrongAnswerError(f"the connection broke: {error}"))
+        self.lost = True
+        self._end(f"closed: {error}")
 
-    async def answer(self, request: bytes, patience_s: float) -> bytes:
-        """Sends a request; gives the body of its answer. Raises WrongAnswerError where it does not come."""
-        try:
-            return await asyncio.wait_for(self._ask(request), patience_s)
-        except TimeoutError:
-            got = b"".join(self._body)
-            raise WrongAnswerError(f"no complete answer within {patience_s:.0f} s, but {got[-300:]!r}") from None
-
-    def _ask(self, request: bytes) -> asyncio.Future[bytes]:
-        self._answered = asyncio.get_running_loop().create_future()
+    def ask(self, asked_us: int) -> "asyncio.Future[str]":
+        """Sends the request; the future's result is what is wrong with the answer, or nothing."""
+        self._ended = asyncio.get_running_loop().create_future()
         self._parser = httptools.HttpResponseParser(self)
-        self._body = []
-        self.first_text = 0.0
-        self._transport.write(request)
-        return self._answered
+        self._asked_us, self._marks, self._body = asked_us, 0, b""
+        self._transport.write(self._seen.request)
+        return self._ended
 
     def data_received(self, data: bytes) -> None:
-        if not self.first_text and MARK in data:
-            self.first_text = time.perf_counter()
+        self._read_us = now_us()
         self._parser.feed_data(data)
 
     def on_body(self, data: bytes) -> None:
-        self._body.append(data)
+        data = self._body + data
+        last = 0
+        for mark in _MARK.finditer(data):
+            last = mark.end()
+            if not self._marks:
+                self._seen.firsts.append(self._read_us - self._asked_us)
+            self._marks += 1
+            if stamp := int(mark[1]):
+                self._seen.delays.append(self._read_us - stamp)
+        self._body = data[max(last, len(data) - _TAIL) :]
 
     def on_message_complete(self) -> None:
-        body = b"".join(self._body)
-        if self._answered.done():
-            return
+        seen = self._seen
+        seen.marks += self._marks
         if (status := self._parser.get_status_code()) != 200:
-            self._answered.set_exception(WrongAnswerError(f"status {status}: {body[:300]!r}"))
+            self._end(f"status {status}: {self._body!r}")
+        elif self._marks != seen.marks_wanted:
+            self._end(f"marks: {self._marks} instead of {seen.marks_wanted}")
+        elif b'"stream":true' in seen.request and b"[DONE]" not in self._body:
+            self._end(f"no [DONE], but {self._body!r}")
         else:
-            self._answered.set_result(body)
+            self._end("")
+
+    def _end(self, why: str) -> None:
+        if not self._ended.done():
+            self._ended.set_result(why)
+
+    def close(self) -> None:
+        self._transport.close()
 
 
-class Load:
-    """Asks for one model's answer through one port, and checks every answer that comes."""
-
-    def __init__(self, port: int, model: str, *, parts_tags: bool) -> None:
-        self._port = port
-        self._request = request_of(model)
-        self._expected: Answer = answer(model)
-        self._parts_tags = parts_tags
-        self._right: set[bytes] = set()
-        self.answers = 0
-
-    def _check(self, body: bytes) -> None:
-        self.answers += 1
-        digest = hashlib.blake2b(body).digest()
-        if digest not in self._right:  # equal bytes need no second look
-            self._expected.check(body, parts_tags=self._parts_tags)
-            self._right.add(digest)
-
-    async def closed_loop(self, connections: int, seconds: float) -> None:
-        """Each connection asks again as soon as it is answered, for so long."""
-        until = time.perf_counter() + seconds
-
-        async def one() -> None:
-            async with Connection.to(self._port) as connection:
-                while time.perf_counter() < until:
-                    self._check(await connection.answer(self._request, PATIENCE_S))
-
-        await _together(one() for _ in range(connections))
-
-    async def staggered(self, streams: int, interval_s: float) -> None:
-        """So many streams at once, begun one after another within one interval."""
-        started = time.perf_counter()
-        lasting = interval_s * len(self._expected.pieces)
-
-        async def one(number: int) -> None:
-            async with Connection.to(self._port) as connection:
-                await asyncio.sleep(started + 0.1 + number * interval_s / streams - time.perf_counter())
-                self._check(await connection.answer(self._request, lasting + PATIENCE_S))
-
-        await _together(one(number) for number in range(streams))
-
-    async def first_texts(self, count: int) -> list[float]:
-        """Seconds from a request to its first text, of so many requests, one after another."""
-        times = []
-        async with Connection.to(self._port) as connection:
-            for _ in range(count):
-                asked = time.perf_counter()
-                self._check(await connection.answer(self._request, PATIENCE_S))
-                times.append(connection.first_text - asked)
-        return times
+async def opened(seen: Seen) -> Connection:
+    _, connection = await asyncio.get_running_loop().create_connection(lambda: Connection(seen), "127.0.0.1", seen.port)
+    return connection
 
 
-async def _together(works: Iterable[Coroutine[None, None, None]]) -> None:
-    try:
-        async with asyncio.TaskGroup() as group:
-            for work in works:
-                group.create_task(work)
-    except ExceptionGroup as several:
-        raise several.exceptions[0] from None
+async def closed(seen: Seen, connections: int, seconds: float) -> None:
+    until = time.monotonic() + seconds
+
+    async def one() -> None:
+        connection = await opened(seen)
+        while time.monotonic() < until:
+            if why := await asyncio.wait_for(connection.ask(now_us()), seconds + _GRACE_S):
+                seen.fail(why)
+                break
+            seen.answers += 1
+            if connection.lost:
+                connection = await opened(seen)
+        connection.close()
+
+    await asyncio.gather(*(one() for _ in range(connections)))
+
+
+async def streams(seen: Seen, count: int, ramp_s: float, patience_s: float) -> None:
+    begun = time.monotonic()
+
+    async def one(number: int) -> None:
+        await asyncio.sleep(begun + number * ramp_s / count - time.monotonic())
+        asked_us = now_us()
+        try:
+            connection = await opened(seen)
+            why = await asyncio.wait_for(connection.ask(asked_us), begun + ramp_s + patience_s - time.monotonic())
+        except TimeoutError:
+            why = "not answered in time"
+        except OSError as error:
+            seen.fail(f"connect: {error}")
+            return
+        connection.close()
+        if why:
+            seen.fail(why)
+        else:
+            seen.answers += 1
+
+    await asyncio.gather(*(one(number) for number in range(count)))
+
+
+async def main(arguments: list[str]) -> None:
+    port, request, marks, mode, *numbers = arguments
+    seen = Seen(int(port), Path(request).read_bytes(), int(marks))
+    begun = time.monotonic()
+    if mode == "closed":
+        await closed(seen, int(numbers[0]), float(numbers[1]))
+    else:
+        await streams(seen, int(numbers[0]), float(numbers[1]), float(numbers[2]))
+    print(json.dumps(seen.result(time.monotonic() - begun)))
+
+
+if __name__ == "__main__":
+    uvloop.run(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""CPU time as the kernel counts it: of one process with its children, and of the whole machine."""
+"""What the kernel counts: CPU time and memory of a process with all its descendants, and of the whole machine."""
 
 import os
 from contextlib import suppress
@@ -6,29 +6,36 @@ from pathlib import Path
 
 COUNT = os.cpu_count() or 1
 _TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def tree(pid: int) -> list[int]:
+    """The process and its living descendants."""
+    found = [pid]
+    for one in found:
+        for children in Path(f"/proc/{one}/task").glob("*/children"):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                found += map(int, children.read_text(encoding="ascii").split())
+    return found
 
 
 def cpu_s(pid: int) -> float:
     """User and system seconds of a process and all its descendants, those that have ended and been waited for too."""
     ticks = 0
-    pending = [pid]
-    while pending:
-        one = pending.pop()
-        try:
+    for one in tree(pid):
+        with suppress(FileNotFoundError, ProcessLookupError):
             fields = Path(f"/proc/{one}/stat").read_text(encoding="latin-1").rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        pending += _children(one)
-        ticks += sum(map(int, fields[11:15]))  # utime stime cutime cstime: fields 14 to 17 of proc_pid_stat(5)
+            ticks += sum(map(int, fields[11:15]))  # utime stime cutime cstime: fields 14 to 17 of proc_pid_stat(5)
     return ticks / _TICKS
 
 
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+def rss_mb(pid: int) -> float:
+    """Resident megabytes (10^6) of a process and its descendants, added up: pages that they share count for each."""
+    pages = 0
+    for one in tree(pid):
         with suppress(FileNotFoundError, ProcessLookupError):
-            found += map(int, children.read_text(encoding="ascii").split())
-    return found
+            pages += int(Path(f"/proc/{one}/statm").read_text(encoding="ascii").split()[1])
+    return pages * _PAGE / 1e6
 
 
 def machine_busy_s() -> float:
@@ -44,6 +51,6 @@ def cores() -> tuple[int, int]:
     return usable[0], usable[-1]
 
 
-def pin(core: int) -> None:
-    """Keeps this process, and what it starts from now on, on one core."""
-    os.sched_setaffinity(0, {core})
+def pin(*cores: int) -> None:
+    """Keeps this process, and what it starts from now on, on these cores."""
+    os.sched_setaffinity(0, cores)

@@ -1,68 +1,165 @@
-"""The bench itself, without a clock: that it notices what is wrong."""
+"""The bench itself: that it notices what is wrong, that both kits agree, that its arithmetic is right."""
 
-import asyncio
+import itertools
 import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from xml.etree import ElementTree
 
 import pytest
 
-from tests.bench import results
-from tests.bench.answers import WrongAnswerError, answer
-from tests.bench.cells import Cell, Sample, cells
-from tests.bench.load import Load
-from tests.bench.upstream import Upstream
+from tests.bench import goals, plots, probe, processes, results
+from tests.bench import kit as kits
+from tests.bench.answers import DIALECTS, SHAPES, WrongAnswerError, answer, request_of
+from tests.bench.cells import cpu_cells, doubled_then_halved
+from tests.bench.extents import extent_cells
+from tests.bench.kit import Kit, Loaded
+from tests.bench.load import percentiles
+from tests.bench.peers import BARE, NGINX, OURS
+from tests.bench.results import Results
+from tests.bench.table import text
 
-SHAPES = ("whole", "burst", "block", "paced")
+KINDS = ("c", "python")
+HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
+    if request.param == "c" and kits.kind() != "c":
+        pytest.skip("no C compiler")
+    with Kit(tmp_path_factory.mktemp(request.param), request.param) as started:
+        yield started
+
+
+def chunked(body: bytes, size: int) -> list[bytes]:
+    """Pieces of `size` body bytes, each in an HTTP chunk of its own."""
+    cuts = [body[at : at + size] for at in range(0, len(body), size)]
+    framed = [b"%x\r\n%b\r\n" % (len(cut), cut) for cut in cuts]
+    return [HEAD + framed[0], *framed[1:], b"0\r\n\r\n"]
+
+
+def play(kit: Kit, folder: Path, pieces: list[bytes], marks: int) -> Loaded:
+    """One answer of these pieces through the kit's programs, with so many marks expected."""
+    name = f"made.{time.monotonic_ns()}"
+    lengths = " ".join(str(len(piece)) for piece in pieces)
+    (kit.folder / name).write_bytes(f"0 {len(pieces)}\n{lengths}\n".encode() + b"".join(pieces))
+    request = folder / "request"
+    request.write_bytes(request_of(name))
+    command = kit.command("load", str(kit.port), request, str(marks), "streams", "1", "0", "5")
+    return Loaded.of(json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=20).stdout))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_both_programs_count_what_was_prepared(kit: Kit, shape: str, dialect: str) -> None:
+    model = f"{shape}.{dialect}.40.{1 if shape == 'paced' else 0}"
+    before = kit.stats()
+    loaded = kit.streams(kit.port, model, 3, 0.01, 20)
+    after = kit.stats()
+    assert (loaded.errors, loaded.first_error) == (0, "")
+    assert (loaded.answers, loaded.marks, loaded.first.timed) == (3, 3 * answer(model).marks, 3)
+    assert loaded.delay.timed == (loaded.marks if shape == "paced" else 0)
+    assert (after["answers"] - before["answers"], after["marks"] - before["marks"]) == (3, loaded.marks)
+    assert after["left"] == before["left"]
+
+
+def test_a_closed_loop_gives_as_many_answers_as_the_upstream_gave(kit: Kit) -> None:
+    before = kit.stats()["answers"]
+    loaded = kit.closed(kit.port, "whole.reasoning_content.0.0", 2, 0.05)
+    assert loaded.answers == kit.stats()["answers"] - before >= 2
+    assert loaded.marks == 2 * loaded.answers
+
+
+@pytest.mark.parametrize("size", [1, 7, 15, 16, 64])
+def test_marks_cut_anywhere_are_counted(kit: Kit, tmp_path: Path, size: int) -> None:
+    body = b"@ @@ @@1 x@@0000000000000,@ @@0000000000000 @@0000000000000\n\ndata: [DONE]\n\n"
+    wanted = 3
+    loaded = play(kit, tmp_path, chunked(body, size), wanted)
+    assert (loaded.errors, loaded.first_error, loaded.marks) == (0, "", wanted)
+
+
+@pytest.mark.parametrize("marks", [0, 2])
+def test_a_wrong_number_of_marks_is_an_error(kit: Kit, tmp_path: Path, marks: int) -> None:
+    loaded = play(kit, tmp_path, chunked(b"@@0000000000000 [DONE]\n\n", 99), marks)
+    assert (loaded.answers, loaded.errors, loaded.first_error) == (0, 1, f"marks: 1 instead of {marks}")
+
+
+def test_a_stream_without_its_end_mark_is_an_error(kit: Kit, tmp_path: Path) -> None:
+    loaded = play(kit, tmp_path, chunked(b"[DONE] @@0000000000000 and more text, without an end", 99), 1)
+    assert (loaded.answers, loaded.errors) == (0, 1)
+    assert "no [DONE]" in loaded.first_error
+
+
+def test_an_answer_that_does_not_exist_is_an_error(kit: Kit, tmp_path: Path) -> None:
+    request = tmp_path / "request"
+    request.write_bytes(request_of("burst.none.9.0"))
+    command = kit.command("load", str(kit.port), request, "1", "streams", "2", "0", "5")
+    loaded = Loaded.of(json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=20).stdout))
+    assert (loaded.answers, loaded.errors) == (0, 2)
+    assert "404" in loaded.first_error
+
+
+def test_an_answer_that_does_not_end_is_an_error_in_time(kit: Kit) -> None:
+    loaded = kit.streams(kit.port, "paced.reasoning_content.20.1000", 2, 0, 0.1)
+    assert (loaded.answers, loaded.errors) == (0, 2)
+    assert "not answered in time" in loaded.first_error
+
+
+def test_percentiles_are_exact(kit: Kit, tmp_path: Path) -> None:
+    now = time.monotonic_ns() // 1000
+    stamps = b" ".join(b"@@%013d" % (now - 1000 * number) for number in range(200))
+    loaded = play(kit, tmp_path, [HEAD + b"%x\r\n%b\r\n0\r\n\r\n" % (len(stamps) + 9, stamps + b"\n [DONE]\n")], 200)
+    delay = loaded.delay
+    assert delay.timed == 200
+    assert [round(delay.max - value) for value in (delay.p50, delay.p90, delay.p99)] == [99, 19, 1]
+
+
+def test_percentiles_of_few_values_and_of_none() -> None:
+    assert percentiles([3, 1, 2]) == {"count": 3, "p50": 2, "p90": 3, "p99": 3, "max": 3}
+    assert percentiles([]) == {"count": 0}
+
+
+def test_a_client_that_leaves_is_seen_by_the_upstream(kit: Kit) -> None:
+    before = kit.stats()["left"]
+    assert probe.leave(kit, kit.port, "paced.reasoning_content.100.20", {}) < probe.LEFT_WITHIN_S * 1000
+    assert kit.stats()["left"] == before + 1
+
+
+def test_a_slow_reader_still_gets_everything(kit: Kit) -> None:
+    probe.SlowReader(kit, kit.port, "burst.reasoning_content.30000.0", {}).read()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_check_accepts_what_the_upstream_sends_and_only_in_its_own_field(
+    kit: Kit, shape: str, dialect: str
+) -> None:
+    model = f"{shape}.{dialect}.40.{1 if shape == 'paced' else 0}"
+    kit.prepare(model)
+    if dialect == "reasoning":
+        with pytest.raises(WrongAnswerError):
+            probe.check(kit.port, model, BARE, {})
+    else:
+        probe.check(kit.port, model, NGINX, {})
+    if dialect == "think_tags":
+        with pytest.raises(WrongAnswerError):
+            probe.check(kit.port, model, OURS, {})
 
 
 def body_of(model: str) -> bytes:
-    """The body of a prepared answer, without its HTTP chunks."""
-    given = answer(model)
-    if not given.events:
-        return given.pieces[0]
-    lines = b"".join(given.pieces).split(b"\r\n")
-    return b"".join(lines[1::2])
-
-
-def direct(model: str, *, parts_tags: bool) -> int:
-    async def run() -> int:
-        upstream = Upstream()
-        await upstream.start()
-        load = Load(urlsplit(upstream.url).port or 0, model, parts_tags=parts_tags)
-        try:
-            await load.staggered(3, 0.001)
-        finally:
-            await upstream.stop()
-            await asyncio.sleep(0)  # the clients' sockets close one turn later
-        assert upstream.events == 3 * answer(model).events
-        return load.answers
-
-    return asyncio.run(run())
-
-
-@pytest.mark.parametrize("dialect", ["reasoning_content", "think_tags"])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_what_the_upstream_sends_is_what_the_clients_expect(shape: str, dialect: str) -> None:
-    assert direct(f"{shape}.{dialect}.40.1", parts_tags=False) == 3
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_a_key_that_was_not_renamed_is_wrong(shape: str) -> None:
-    with pytest.raises(WrongAnswerError):
-        direct(f"{shape}.reasoning.40.1", parts_tags=False)
-
-
-def test_tags_left_in_the_answer_are_wrong_where_the_peer_should_part_them() -> None:
-    with pytest.raises(WrongAnswerError):
-        direct("burst.think_tags.40.0", parts_tags=True)
+    """The body of a prepared answer, without its HTTP framing."""
+    head, _, body = b"".join(answer(model).pieces).partition(b"\r\n\r\n")
+    return b"".join(body.split(b"\r\n")[1::2]) if b"chunked" in head else body
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (b"Granted", b"granted"),
-        (b'" number"', b'""'),
+        (b"the @@", b"The @@"),
+        (b'" number', b'"'),
         (b"data: [DONE]\n\n", b""),
         (b'"finish_reason":"stop"', b'"finish_reason":null'),
         (b'"choices":[{', b'"choices":[{]'),
@@ -78,7 +175,7 @@ def test_a_stream_that_was_changed_is_noticed(old: bytes, new: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [(b"Granted", b"granted"), (b'"stop"', b'"length"'), (b'"total_tokens":130', b'"total_tokens":131'), (b"}", b"")],
+    [(b"number", b"Number"), (b'"stop"', b'"length"'), (b'"total_tokens":130', b'"total_tokens":131'), (b"}", b"")],
 )
 def test_a_whole_answer_that_was_changed_is_noticed(old: bytes, new: bytes) -> None:
     body = body_of("whole.reasoning_content.0.0")
@@ -88,22 +185,132 @@ def test_a_whole_answer_that_was_changed_is_noticed(old: bytes, new: bytes) -> N
         answer("whole.reasoning_content.0.0").check(body.replace(old, new, 1), parts_tags=True)
 
 
-def taken(cell: Cell, ours: float, bare: float) -> results.Results:
-    found = results.Results("bare")
-    for peer, cost in (("ours", ours), ("bare", bare)):
-        found.add(cell, peer, Sample(cost, 0.5, 0.0))
+_CHILD = "b = bytearray(60_000_000)\nimport time\nwhile time.process_time() < 0.15: pass\nprint(1, flush=True)\ninput()"
+_PARENT = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {_CHILD!r}])\nprint(2, flush=True)\ninput()"
+
+
+def test_cpu_time_and_memory_are_those_of_the_whole_tree() -> None:
+    command = [sys.executable, "-S", "-c", _PARENT]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdin is not None and parent.stdout is not None
+        assert parent.stdout.readline() == "1\n"
+        assert len(processes.tree(parent.pid)) == 2
+        assert processes.cpu_s(parent.pid) >= 0.14
+        assert processes.rss_mb(parent.pid) > 60
+        parent.stdin.write("\n")
+        parent.stdin.flush()
+        assert parent.stdout.readline() == "2\n"
+        assert processes.cpu_s(parent.pid) >= 0.14  # a child that has ended still counts, its memory does not
+        assert processes.rss_mb(parent.pid) < 60
+        parent.stdin.write("\n")
+
+
+@pytest.mark.parametrize("limit", [0, 1, 5, 15, 16, 17, 100, 777, 4096, 9999])
+def test_the_search_ends_just_below_the_limit(limit: int) -> None:
+    asked: list[int] = []
+
+    def holds(count: int) -> bool:
+        asked.append(count)
+        return count <= limit
+
+    found = doubled_then_halved(holds, 16, 4096)
+    assert found <= limit
+    assert min(limit, 4096) - found <= max(1, found / 12)
+    assert len(asked) <= 16 and len(set(asked)) == len(asked)
+
+
+def taken(cell: str, **by_peer: float) -> Results:
+    found = Results("c")
+    for peer, cost in by_peer.items():
+        found.add(cell, peer, {"cpu_us": cost})
     return found
 
 
 def test_only_a_ratio_beyond_the_tolerance_is_worse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    cell = cells(short=True)[0]
     monkeypatch.setattr(results, "RATIOS", tmp_path / "ratios.json")
-    taken(cell, 50, 100).write_ratios()
-    assert taken(cell, 74, 100).worse() == []
-    assert taken(cell, 37, 50).worse() == []
-    assert [cell.name in sentence for sentence in taken(cell, 76, 100).worse()] == [True]
+    taken("whole", ours=50, bare=100, nginx=5).write_ratios()
+    assert taken("whole", ours=74, bare=100, nginx=5).worse() == {}
+    assert taken("whole", ours=37, bare=50, nginx=3).worse() == {}
+    assert taken("another", ours=500, bare=100).worse() == {}
+    assert list(taken("whole", ours=76, bare=100).worse()) == ["whole"]
+    assert list(taken("whole", ours=76, bare=100, nginx=5).worse()) == ["whole"]
+    assert taken("whole", ours=76, bare=200, nginx=5).worse() == {}
+    assert taken("whole", ours=76, bare=100, nginx=6).worse() == {}
+    other_kit = taken("whole", ours=500, bare=100)
+    other_kit.kit = "python"
+    assert other_kit.worse() == {}
 
 
-def test_every_cell_has_a_committed_ratio() -> None:
+def test_every_cell_of_the_short_form_has_a_committed_ratio_for_both_kits() -> None:
     committed = json.loads(results.RATIOS.read_text(encoding="utf-8"))["ratios"]
-    assert sorted(committed) == sorted(cell.name for cell in cells(short=False))
+    short = {cell.name for cell in cpu_cells() if cell.short}
+    for kind in KINDS:
+        assert short <= set(committed[kind])
+        assert all("bare" in committed[kind][cell] for cell in short)
+
+
+def test_samples_of_two_runs_are_put_together(tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    first = taken("whole", ours=10)
+    first.add_points("open", "ours", [(1, 2.5)])
+    first.write(path)
+    second = Results.read(path)
+    second.add("whole", "ours", {"cpu_us": 30})
+    second.write(path)
+    found = Results.read(path)
+    assert found.taken("whole", "cpu_us", "ours") == [10, 30]
+    assert found.middle("whole", "cpu_us", "ours") == 20
+    assert found.points == {"open": {"ours": [[1, 2.5]]}}
+    assert found.facts["versions"]["python"] and found.peers == ["ours"]
+
+
+def test_goals_are_judged_by_their_own_direction() -> None:
+    found = taken("whole.reasoning_content", ours=100, bare=1100, nginx=9)
+    found.add("streams", "ours", {"streams": 500})
+    for peer, first in (("direct", 0.1), ("ours", 0.4), ("nginx", 0.2)):
+        found.add("first", peer, {"first_p50_ms": first})
+    rows = {(figure, kind, bound): (said, met) for figure, kind, bound, said, met in goals.rows(found)}
+    assert rows["CPU per whole request", "must", "<= 10x nginx"] == ("11.1x", "no")
+    assert rows["CPU per whole request", "must", "<= 1/10 bare"] == ("1/11.0", "yes")
+    assert rows["CPU per whole request", "must", "<= 1/50 litellm"] == ("-", "-")
+    assert rows["most 20 ms streams on one worker", "must", ">= 450"] == ("500", "yes")
+    assert rows["most 20 ms streams on one worker", "goal", ">= 600"] == ("500", "no")
+    assert rows["added time to first text, one connection", "must", "p50 <= 0.4 ms"] == ("0.30 ms", "yes")
+    assert rows["added time to first text, one connection", "goal", "p50 <= 2x nginx"] == ("3.00x", "no")
+
+
+def test_the_table_has_median_and_range_of_each_peer() -> None:
+    cell = next(cell for cell in cpu_cells() if cell.name == "whole.reasoning_content")
+    found = taken(cell.name, ours=10, bare=1000)
+    found.add(cell.name, "ours", {"cpu_us": 12})
+    found.add(cell.name, "ours", {"cpu_us": 40})
+    assert "12.0 (10.0-40.0)" in text(found, [cell], goals=False)
+    assert "1000 (1000-1000)" in text(found, [cell], goals=False)
+
+
+def test_plots_are_well_formed_and_name_every_peer() -> None:
+    found = Results("c")
+    for number, peer in enumerate(("ours", "<nginx>", "bare")):
+        found.add_points("streams", peer, [(64, 0.5 + number, 2), (128, 1, 3), (256, 400, 3), (512, 0, 0)])
+        found.add_points("open", peer, [(0, 30), (500, 40 * (1 + number)), (1000, 50), (200, 45)])
+    for _, plot in plots.PLOTS.values():
+        root = ElementTree.fromstring(plot(found).svg())
+        names = [element.text for element in root.iter() if element.attrib.get("class") == "name"]
+        assert names == ["ours", "<nginx>", "bare"]
+        for circle in root.iter("{http://www.w3.org/2000/svg}circle"):
+            assert 0 <= float(circle.attrib["cx"]) <= plots.WIDTH and 0 <= float(circle.attrib["cy"]) <= plots.HEIGHT
+    assert plots.memory(found).lines["ours"][-1] == (1000, 50, True)
+    assert [good for _, _, good in plots.delays(found).lines["ours"]] == [True, True, False]
+
+
+def test_names_beside_a_plot_do_not_lie_on_each_other() -> None:
+    placed = plots.apart({"a": 100, "b": 101, "c": 5, "d": 299, "e": 300}, 16, 0, 300)
+    assert sorted(placed, key=placed.__getitem__) == ["c", "a", "b", "d", "e"]
+    places = sorted(placed.values())
+    assert all(later - earlier >= 16 for earlier, later in itertools.pairwise(places))
+    assert places[0] >= 0 and places[-1] <= 300
+
+
+def test_no_two_cells_have_one_name() -> None:
+    names = [cell.name for cell in [*cpu_cells(), *extent_cells()]]
+    assert len(set(names)) == len(names)

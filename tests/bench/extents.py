@@ -1,0 +1,115 @@
+"""The cells that are about a whole process: how many streams, how much memory, how soon, what it does when clients misbehave."""
+
+import json
+import time
+
+from tests.bench import probe, processes
+from tests.bench.cells import INTERVAL_S, RAMP_S, WHOLE_CONNECTIONS, Cell, Figures, Turn, doubled_then_halved
+from tests.bench.kit import Loaded
+from tests.bench.peers import Peer
+
+OPEN_STREAMS = 1000
+_OPEN_RAMP_S = 6.0
+_DELAY_MS = 50.0
+_FIRST_MS = 500.0
+"""An overloaded proxy may read several events at once, keep delays short and starve new requests: so both bounds."""
+_PACED = f"paced.reasoning_content.200.{INTERVAL_S * 1000:.0f}"
+_LASTING = f"paced.reasoning_content.400.{INTERVAL_S * 1000:.0f}"
+_OPEN = "paced.reasoning_content.20.1000"
+"""An event a second, so many that all streams are still open when the last one opens."""
+_WHOLE = "whole.reasoning_content.200.0"
+_BRIEF = "burst.reasoning_content.9.0"
+_LONG = "burst.reasoning_content.100000.0"
+"""27 MB."""
+
+
+def _most_streams(turn: Turn) -> Figures:
+    def holds(count: int) -> bool:
+        loaded = turn.streams(_PACED, count, RAMP_S, 15.0)
+        turn.points.append((count, loaded.delay.p99, loaded.first.p99))
+        good = not loaded.errors and loaded.delay.p99 < _DELAY_MS and loaded.first.p99 < _FIRST_MS
+        if not good:
+            time.sleep(2)  # until what was given up is gone
+        return good
+
+    start = 16 if turn.peer is not None and turn.peer.slow else 128
+    return {"streams": doubled_then_halved(holds, start, 4096)}
+
+
+def _start(turn: Turn) -> Figures:
+    with turn.fresh(1) as running:
+        time.sleep(0.5)
+        return {"start_s": running.start_s, "rss_mb": processes.rss_mb(running.pid)}
+
+
+def _open_streams(turn: Turn) -> Figures:
+    with turn.fresh(1) as running:
+        time.sleep(0.5)
+        idle = processes.rss_mb(running.pid)
+        turn.points.append((0, idle))
+        asking = turn.kit.opening(running.port, _OPEN, OPEN_STREAMS, _OPEN_RAMP_S, 60.0, **running.asking)
+        while asking.poll() is None:
+            turn.points.append((turn.kit.stats()["open"], processes.rss_mb(running.pid)))
+            time.sleep(0.2)
+        assert asking.stdout is not None
+        loaded = Loaded.of(json.loads(asking.stdout.read()))
+        asking.stdout.close()
+    highest = max(size for _, size in turn.points)
+    spent = {
+        "rss_mb": highest,
+        "kb_per_stream": (highest - idle) / OPEN_STREAMS * 1000,
+        "delay_p99_ms": loaded.delay.p99,
+    }
+    return {**spent, "errors": loaded.errors}
+
+
+def _two_workers(turn: Turn) -> Figures:
+    rates = []
+    for workers in (1, 2):
+        with turn.fresh(workers) as running:
+            for seconds in (1.0, 3.0):  # the first warms up
+                loaded = turn.kit.closed(running.port, _WHOLE, 2 * WHOLE_CONNECTIONS, seconds, **running.asking)
+            rates.append(loaded.answers / loaded.seconds)
+    return {"throughput_ratio": rates[1] / rates[0], "answers_per_s": rates[1]}
+
+
+def _slow_reader(turn: Turn) -> Figures:
+    with turn.fresh(1) as running:
+        turn.kit.closed(running.port, _BRIEF, 1, 0.5, **running.asking)
+        before = processes.rss_mb(running.pid)
+        reader = probe.SlowReader(turn.kit, running.port, _LONG, running.asking)
+        highest = before
+        for _ in range(30):
+            time.sleep(0.1)
+            highest = max(highest, processes.rss_mb(running.pid))
+        reader.read()
+    return {"growth_mb": highest - before}
+
+
+def _leave(turn: Turn) -> Figures:
+    times = []
+    for _ in range(20):
+        times.append(probe.leave(turn.kit, turn.port, _LASTING, turn.asking))
+        if times[-1] >= probe.LEFT_WITHIN_S * 1000:
+            break
+    return {"close_p50_ms": sorted(times)[len(times) // 2], "close_max_ms": max(times)}
+
+
+def _scales(peer: Peer) -> bool:
+    return peer.name in {"ours", "nginx"}
+
+
+def extent_cells() -> list[Cell]:
+    bounds = f"p99 delay < {_DELAY_MS:.0f} ms and p99 first text < {_FIRST_MS:.0f} ms"
+    streams = f"most streams of 200 events, one every {INTERVAL_S * 1000:.0f} ms, with {bounds}"
+    slow = "a reader that takes nothing of a stream of 100,000 events (27 MB) for 3 s"
+    leave = "a client leaves: until the upstream's connection is closed"
+    workers = "two workers on two cores against one: whole answers"
+    return [
+        Cell("streams", streams, "", _BRIEF, _most_streams, direct=True, also=(_PACED,)),
+        Cell("start", "start until the port is open, and memory then", "", _BRIEF, _start),
+        Cell("open", f"{OPEN_STREAMS} open streams with an event a second", "", _BRIEF, _open_streams, also=(_OPEN,)),
+        Cell("workers", workers, "", _WHOLE, _two_workers, peers=_scales),
+        Cell("slow", slow, "", _BRIEF, _slow_reader, also=(_LONG,)),
+        Cell("leave", leave, "", _BRIEF, _leave, also=(_LASTING,)),
+    ]

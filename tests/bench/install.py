@@ -1,0 +1,59 @@
+"""Installs the peers that the project does not need itself, each in a folder of its own. Never part of CI.
+
+What is given is what was measured; where an index does not have it, the installer's own words say so.
+"""
+
+import shutil
+import subprocess
+import sys
+
+from tests.bench.peers import FOLDER
+
+_WHEELS = {
+    "litellm": "litellm[proxy]==1.106.2",
+    "vllm-router": "vllm-router==0.1.17",
+    "llm-rosetta": "llm-rosetta==0.13.0",
+}
+_PACKAGES = {"portkey": "@portkey-ai/gateway@1.15.2"}
+
+
+def install() -> int:
+    """0, or 1 if a peer could not be installed; the others are there then all the same."""
+    failed = [name for name, requirement in _WHEELS.items() if not _wheel(name, requirement)]
+    failed += [name for name, package in _PACKAGES.items() if not _package(name, package)]
+    for name in failed:
+        print(f"bench: {name} could not be installed", file=sys.stderr)
+    if shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin") is None:
+        print("bench: nginx is the system's: apt-get install nginx-light", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _wheel(name: str, requirement: str) -> bool:
+    folder = FOLDER / name
+    print(f"bench: {requirement} into {folder}", flush=True)
+    # Wheels only: building from source would run whatever the archive brings.
+    pip = [
+        folder / "bin/pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--only-binary",
+        ":all:",
+        requirement,
+    ]
+    return _runs([sys.executable, "-m", "venv", folder]) and _runs(pip)
+
+
+def _package(name: str, package: str) -> bool:
+    folder = FOLDER / name
+    npm = shutil.which("npm")
+    if npm is None:
+        print(f"bench: {package} needs npm and Node 20", file=sys.stderr)
+        return False
+    print(f"bench: {package} into {folder}", flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    return _runs([npm, "install", "--prefix", folder, "--no-audit", "--no-fund", "--ignore-scripts", package])
+
+
+def _runs(command: list[object]) -> bool:
+    return subprocess.run([str(part) for part in command], check=False).returncode == 0

@@ -1,0 +1,80 @@
+"""The figures of a run as text: one block for each kind, one column for each peer."""
+
+from statistics import median
+
+from tests.bench.cells import Cell
+from tests.bench.goals import rows
+from tests.bench.results import Results
+
+_FIGURES = {
+    "cpu_us": "CPU us per {unit}",
+    "answers_per_s": "answers per s",
+    "busy": "share of one core used",
+    "first_p50_ms": "time to first text, p50 ms",
+    "first_p99_ms": "time to first text, p99 ms",
+    "delay_p50_ms": "delay per event, p50 ms",
+    "delay_p99_ms": "delay per event, p99 ms",
+    "streams": "streams",
+    "start_s": "start to open port, s",
+    "rss_mb": "resident, MB",
+    "kb_per_stream": "kB per open stream",
+    "throughput_ratio": "two workers against one",
+    "growth_mb": "growth, MB",
+    "close_p50_ms": "until closed, p50 ms",
+    "close_max_ms": "until closed, max ms",
+    "errors": "errors",
+}
+
+
+def text(results: Results, cells: list[Cell], *, goals: bool) -> str:
+    """All tables of a run."""
+    blocks = [aligned(block) for block in figures(results, cells)]
+    ratios = [
+        [cell, *(_ratio(by_name, name) for name in ("bare", "nginx"))] for cell, by_name in results.ratios().items()
+    ]
+    if ratios:
+        blocks.append(aligned([["CPU of ours against", "bare", "nginx"], *ratios]))
+    if goals:
+        blocks.append(aligned([["goal", "", "bound", "measured", "met"], *rows(results)]))
+    return "\n\n".join(blocks)
+
+
+def figures(results: Results, cells: list[Cell]) -> list[list[list[str]]]:
+    """A block for each figure: its name and the peers, then a line for each cell: median (lowest-highest)."""
+    blocks = []
+    peers = results.peers
+    for figure, name in _FIGURES.items():
+        lines = [
+            [
+                f"{cell.name} ({cell.unit})" if figure == "cpu_us" else cell.name,
+                *(_spread(results.taken(cell.name, figure, peer)) for peer in peers),
+            ]
+            for cell in cells
+            if results.samples.get(cell.name, {}).get(figure)
+        ]
+        if lines:
+            blocks.append([[name.format(unit="..."), *peers], *lines])
+    return blocks
+
+
+def _ratio(by_name: dict[str, float], name: str) -> str:
+    return f"{by_name[name]:.2f}" if name in by_name else "-"
+
+
+def _spread(values: list[float]) -> str:
+    if not values:
+        return "-"
+    return f"{_digits(median(values))} ({_digits(min(values))}-{_digits(max(values))})"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def aligned(lines: list[list[str]]) -> str:
+    """Columns of equal width; the first line is underlined."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    head, *rest = (
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+    return "\n".join([head, "-" * len(head), *rest])
