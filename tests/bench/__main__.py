@@ -19,11 +19,12 @@ from tests.bench.answers import WrongAnswerError
 from tests.bench.cells import Cell, Turn, cpu_cells
 from tests.bench.extents import extent_cells
 from tests.bench.install import install
+from tests.bench.instructions import MODELS, found, instructions, under_callgrind
 from tests.bench.kit import Kit
 from tests.bench.peers import PEERS, Peer, Running, Site, free_port
 from tests.bench.plots import draw
 from tests.bench.results import RATIOS, Results
-from tests.bench.table import text
+from tests.bench.table import aligned, text
 
 ATTEMPTS = 3
 """Measurements that one cell in `--short` gets when its ratio is too high: a machine's hiccup is no regression."""
@@ -86,6 +87,15 @@ class Bench:
                     self._turns(cell, number)
             self._again_where_worse(repeats)
             _progress("")
+
+    def count_instructions(self) -> dict[str, dict[str, float]]:
+        """Instructions for each unit, by peer and cell."""
+        processes.pin(self._own)
+        counted = {}
+        for peer in self.peers:
+            with self._started(under_callgrind(peer), 1) as running:
+                counted[peer.name] = instructions(self.kit, running, _progress)
+        return counted
 
     @contextmanager
     def _started(self, peer: Peer, workers: int) -> Iterator[Running]:
@@ -176,6 +186,20 @@ def _chosen_peers(names: list[str]) -> list[Peer]:
     return [peer for peer in PEERS if peer.name in names and peer.found()]
 
 
+def _instructions(asked: argparse.Namespace) -> int:
+    if not found():
+        print("bench: --instructions needs valgrind", file=sys.stderr)
+        return 2
+    kind = asked.kit or kits.kind()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, Kit(Path(folder) / "answers", kind) as kit:
+        peers = [peer for peer in PEERS if peer.name in (asked.peers or "ours").split(",")]
+        counted = Bench(kit, Path(folder), peers, [], Results(kind), short=False, direct=False).count_instructions()
+    _progress("")
+    lines = [[cell, *(f"{by_cell[cell]:,.0f}" for by_cell in counted.values())] for cell in MODELS]
+    print(aligned([["instructions for each request or event", *counted], *lines]))
+    return 0
+
+
 def _measured(asked: argparse.Namespace, cells: list[Cell]) -> Results:
     kind, names = asked.kit or kits.kind(), _names(asked)
     peers = _chosen_peers(names)
@@ -206,6 +230,8 @@ def main() -> int:
         print("bench: there is one core only; peers and bench share it, and paced figures mean little", file=sys.stderr)
     if asked.install_peers:
         return install()
+    if asked.instructions:
+        return _instructions(asked)
     results = Results.read(asked.show) if asked.show else _measured(asked, cells)
     print(text(results, CELLS, goals=not asked.short))
     print(f"\nother work on this machine: {median(results.other):.0%} of it, at most {max(results.other):.0%}")

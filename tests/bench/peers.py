@@ -207,6 +207,7 @@ class Running:
         site.folder.mkdir(parents=True, exist_ok=True)
         self.peer = peer
         self.port = site.port
+        self.folder = site.folder
         self.upstream = site.upstream
         self._log = site.folder / "log"
         own = os.sched_getaffinity(0)
