@@ -71,7 +71,8 @@ def kind() -> Kind:
 def program(name: str) -> Path:
     """The compiled program, from the cache if its source is still the same. Raises OSError or CalledProcessError."""
     source = Path(__file__).with_name(f"{name}.c")
-    digest = hashlib.sha256(source.read_bytes() + repr(_FLAGS).encode()).hexdigest()[:12]
+    text = source.read_bytes() + Path(__file__).with_name("kit.h").read_bytes() + repr(_FLAGS).encode()
+    digest = hashlib.sha256(text).hexdigest()[:12]
     compiled = CACHE / "kit" / f"{name}-{digest}"
     if compiled.exists():
         return compiled

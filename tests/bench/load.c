@@ -6,19 +6,16 @@
  * the request asks for a stream, `[DONE]` at its end. Writes one line of JSON: what came, what was wrong, and exact
  * percentiles in microseconds: `first_us` from the request to the first mark, `delay_us` from a mark's stamp to its read. */
 #define _GNU_SOURCE
+#include "kit.h"
+
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { HEAD = 16384, READ = 262144, TAIL = 16, DIGITS = 13, BATCH = 256 };
@@ -52,17 +49,6 @@ static int64_t until_us;
 static size_t active;
 static uint64_t answers, marks, errors;
 static struct samples firsts, delays;
-
-static void die(const char *what) {
-    perror(what);
-    exit(1);
-}
-
-static int64_t now_us(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 static void sample(struct samples *s, int64_t us) {
     if (s->count == s->room)
@@ -382,10 +368,7 @@ int main(int argc, char **argv) {
     int closed = argc == 7 && !strcmp(argv[4], "closed");
     if (!closed && (argc != 8 || strcmp(argv[4], "streams")))
         return fprintf(stderr, "usage: load PORT REQUEST MARKS closed CONNECTIONS SECONDS | streams COUNT RAMP_S PATIENCE_S\n"), 2;
-    struct rlimit files;
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
+    allow_many_connections();
     port = atoi(argv[1]);
     read_request(argv[2]);
     marks_wanted = strtoul(argv[3], NULL, 10);

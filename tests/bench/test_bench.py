@@ -52,16 +52,24 @@ def play(kit: Kit, folder: Path, pieces: list[bytes], marks: int) -> Loaded:
     return Loaded.of(json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=20).stdout))
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_both_programs_count_what_was_prepared(kit: Kit, shape: str, dialect: str) -> None:
-    model = f"{shape}.{dialect}.40.{1 if shape == 'paced' else 0}"
+PLAYED = (
+    "whole.reasoning_content.0.0",
+    "whole.think_tags.0.0",
+    "burst.reasoning_content.40.0",
+    "block.reasoning.40.0",
+    "each.think_tags.40.0",
+    "paced.reasoning_content.40.1",
+)
+
+
+@pytest.mark.parametrize("model", PLAYED)
+def test_both_programs_count_what_was_prepared(kit: Kit, model: str) -> None:
     before = kit.stats()
     loaded = kit.streams(kit.port, model, 3, 0.01, 20)
     after = kit.stats()
     assert (loaded.errors, loaded.first_error) == (0, "")
     assert (loaded.answers, loaded.marks, loaded.first.timed) == (3, 3 * answer(model).marks, 3)
-    assert loaded.delay.timed == (loaded.marks if shape == "paced" else 0)
+    assert loaded.delay.timed == (loaded.marks if model.startswith("paced") else 0)
     assert (after["answers"] - before["answers"], after["marks"] - before["marks"]) == (3, loaded.marks)
     assert after["left"] == before["left"]
 
@@ -73,7 +81,7 @@ def test_a_closed_loop_gives_as_many_answers_as_the_upstream_gave(kit: Kit) -> N
     assert loaded.marks == 2 * loaded.answers
 
 
-@pytest.mark.parametrize("size", [1, 7, 15, 16, 64])
+@pytest.mark.parametrize("size", [1, 7, 16])
 def test_marks_cut_anywhere_are_counted(kit: Kit, tmp_path: Path, size: int) -> None:
     body = b"@ @@ @@1 x@@0000000000000,@ @@0000000000000 @@0000000000000\n\ndata: [DONE]\n\n"
     wanted = 3

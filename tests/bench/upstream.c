@@ -7,19 +7,16 @@
  * `GET /stats` gives {"answers", "marks", "open", "left", "left_us"}: `left` counts clients that closed before the end
  * of their answer, `left_us` is the time at which the last of these was seen. */
 #define _GNU_SOURCE
+#include "kit.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { REQUEST_BYTES = 32768, ANSWERS = 256, NAME = 128, MARK = 15, DIGITS = 13, BATCH = 256 };
@@ -60,17 +57,6 @@ static size_t heap_count, heap_room;
 static int poller;
 static uint64_t answered, marks_sent, open_count, left_count;
 static int64_t left_us;
-
-static void die(const char *what) {
-    perror(what);
-    exit(1);
-}
-
-static int64_t now_us(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 /* ---- prepared answers ---- */
 
@@ -394,10 +380,7 @@ static void loop(int listener) {
 int main(int argc, char **argv) {
     if (argc < 2)
         return fprintf(stderr, "usage: upstream FOLDER [PORT]\n"), 2;
-    struct rlimit files;
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
+    allow_many_connections();
     folder = argv[1];
     poller = epoll_create1(0);
     int listener = listen_on(argc > 2 ? atoi(argv[2]) : 0);
