@@ -14,15 +14,14 @@ from pathlib import Path
 from statistics import median
 
 from tests.bench import kit as kits
-from tests.bench import probe, processes
+from tests.bench import page, probe, processes
 from tests.bench.answers import WrongAnswerError
 from tests.bench.cells import Cell, Turn, cpu_cells
 from tests.bench.extents import extent_cells
-from tests.bench.install import install
+from tests.bench.install import install, installed
 from tests.bench.instructions import MODELS, found, instructions, under_callgrind
 from tests.bench.kit import Kit
 from tests.bench.peers import PEERS, Peer, Running, Site, free_port
-from tests.bench.plots import draw
 from tests.bench.results import RATIOS, Results
 from tests.bench.table import aligned, text
 
@@ -46,7 +45,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there")
     parser.add_argument("--add", action="store_true", help="keep the samples that are in that FILE already")
     parser.add_argument("--show", type=Path, metavar="FILE", help="measure nothing, print the tables of this FILE")
-    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw the curves there")
+    parser.add_argument("--write-docs", action="store_true", help="put tables and curves into docs/benchmarks.md")
     parser.add_argument("--write-ratios", action="store_true", help=f"make this run's ratios those of {RATIOS.name}")
     parser.add_argument("--install-peers", action="store_true", help="install the peers that the project does not need")
     parser.add_argument("--instructions", action="store_true", help="count the proxy's instructions under callgrind")
@@ -233,12 +232,13 @@ def main() -> int:
     if asked.instructions:
         return _instructions(asked)
     results = Results.read(asked.show) if asked.show else _measured(asked, cells)
-    print(text(results, CELLS, goals=not asked.short))
+    print(text(results, CELLS))
     print(f"\nother work on this machine: {median(results.other):.0%} of it, at most {max(results.other):.0%}")
     if asked.json:
+        results.facts["peers"] = {**results.facts.get("peers", {}), **installed()}
         results.write(asked.json)
-    if asked.plots:
-        draw(results, asked.plots)
+    if asked.write_docs:
+        page.write(results, CELLS)
     if asked.write_ratios:
         results.write_ratios()
     worse = results.worse() if asked.short else {}

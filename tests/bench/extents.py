@@ -33,6 +33,7 @@ def _most_streams(turn: Turn) -> Figures:
         return good
 
     start = 16 if turn.peer is not None and turn.peer.slow else 128
+    holds(start // 4)  # for the curve
     return {"streams": doubled_then_halved(holds, start, 4096)}
 
 
@@ -49,7 +50,8 @@ def _open_streams(turn: Turn) -> Figures:
         turn.points.append((0, idle))
         asking = turn.kit.opening(running.port, _OPEN, OPEN_STREAMS, _OPEN_RAMP_S, 60.0, **running.asking)
         while asking.poll() is None:
-            turn.points.append((turn.kit.stats()["open"], processes.rss_mb(running.pid)))
+            opened = turn.kit.stats()["open"] - 1  # without the one that asks
+            turn.points.append((opened, processes.rss_mb(running.pid)))
             time.sleep(0.2)
         assert asking.stdout is not None
         loaded = Loaded.of(json.loads(asking.stdout.read()))

@@ -3,11 +3,12 @@
 What is given is what was measured; where an index does not have it, the installer's own words say so.
 """
 
+import json
 import shutil
 import subprocess
 import sys
 
-from tests.bench.peers import FOLDER
+from tests.bench.peers import FOLDER, nginx_program
 
 _WHEELS = {
     "litellm": "litellm[proxy]==1.106.2",
@@ -23,9 +24,23 @@ def install() -> int:
     failed += [name for name, package in _PACKAGES.items() if not _package(name, package)]
     for name in failed:
         print(f"bench: {name} could not be installed", file=sys.stderr)
-    if shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin") is None:
+    if nginx_program() is None:
         print("bench: nginx is the system's: apt-get install nginx-light", file=sys.stderr)
     return 1 if failed else 0
+
+
+def installed() -> dict[str, str]:
+    """Name and version of each peer that is on this machine and not the project's."""
+    found = {}
+    for name in _WHEELS:
+        for folder in FOLDER.glob(f"{name}/lib/python*/site-packages/{name.replace('-', '_')}-*.dist-info"):
+            found[name] = folder.name.removesuffix(".dist-info").rpartition("-")[2]
+    for path in FOLDER.glob("portkey/node_modules/@portkey-ai/gateway/package.json"):
+        found["portkey"] = json.loads(path.read_text(encoding="utf-8"))["version"]
+    if nginx := nginx_program():
+        said = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=False).stderr
+        found["nginx"] = said.strip().rpartition("/")[2]
+    return found
 
 
 def _wheel(name: str, requirement: str) -> bool:

@@ -84,7 +84,7 @@ def _nginx(site: Site) -> list[str]:
     host = site.upstream.removeprefix("http://").removesuffix("/v1")
     text = _NGINX.format(workers=site.workers, folder=site.folder, upstream=host, port=site.port)
     return [
-        _nginx_program() or "nginx",
+        nginx_program() or "nginx",
         "-e",
         "stderr",
         "-p",
@@ -94,7 +94,8 @@ def _nginx(site: Site) -> list[str]:
     ]
 
 
-def _nginx_program() -> str | None:
+def nginx_program() -> str | None:
+    """The system's nginx, if it has one."""
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
@@ -188,7 +189,7 @@ _OFFLINE = {
 
 OURS = Peer("ours", _ours, lambda: True, DIALECTS, renames=True, parts_tags=True)
 BARE = Peer("bare", _bare, lambda: True, DIALECTS, renames=True)
-NGINX = Peer("nginx", _nginx, lambda: _nginx_program() is not None)
+NGINX = Peer("nginx", _nginx, lambda: nginx_program() is not None)
 PEERS = (
     OURS,
     NGINX,

@@ -7,25 +7,35 @@ from html import escape
 from pathlib import Path
 from statistics import median
 
+from tests.bench.extents import OPEN_STREAMS
 from tests.bench.results import Results
 
 WIDTH, HEIGHT = 760, 440
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 112, 64, 52
 _LABEL_GAP = 16
-_STYLE = """
-svg { background: #ffffff; font: 13px system-ui, sans-serif }
-text { fill: #1f2328 } .soft { fill: #59636e } .title { font-size: 15px; font-weight: 600 }
-.grid { stroke: #d8dee4 } .bound { stroke: #59636e; stroke-dasharray: 5 4 } .line { fill: none; stroke-width: 2 }
-.c0 { --c: #0550ae } .c1 { --c: #1a7f37 } .c2 { --c: #bc4c00 } .c3 { --c: #8250df }
-.c4 { --c: #bf3989 } .c5 { --c: #6e5a00 } .c6 { --c: #cf222e } .c7 { --c: #59636e }
-.line, .dot { stroke: var(--c) } .dot { fill: var(--c) } .hollow { fill: #ffffff; stroke-width: 1.5 } .name { fill: var(--c) }
-.first .line { stroke-width: 3 } .first .name { font-weight: 600 }
-@media (prefers-color-scheme: dark) {
-  svg { background: #0d1117 } text { fill: #e6edf3 } .soft { fill: #9198a1 } .grid { stroke: #2b3138 }
-  .bound { stroke: #9198a1 } .hollow { fill: #0d1117 } .name { fill: var(--c) }
-  .c0 { --c: #6cb6ff } .c1 { --c: #57c66b } .c2 { --c: #f0883e } .c3 { --c: #c297ff }
-  .c4 { --c: #f778ba } .c5 { --c: #d4b73e } .c6 { --c: #ff7b72 } .c7 { --c: #9198a1 }
-}
+_LIGHT = ("#0550ae", "#1a7f37", "#bc4c00", "#8250df", "#bf3989", "#6e5a00", "#cf222e", "#59636e")
+_DARK = ("#6cb6ff", "#57c66b", "#f0883e", "#c297ff", "#f778ba", "#d4b73e", "#ff7b72", "#9198a1")
+
+
+def _colours(page: str, text: str, soft: str, grid: str, lines: Sequence[str]) -> str:
+    # Colours are written out: not every program that shows SVG knows CSS variables.
+    rules = [
+        f".page, .hollow {{ fill: {page} }} text {{ fill: {text} }} .soft {{ fill: {soft} }}",
+        f".grid {{ stroke: {grid} }} .bound {{ stroke: {soft} }}",
+        *(f".line{n}, .dot{n} {{ stroke: {c} }} .name{n}, .dot{n} {{ fill: {c} }}" for n, c in enumerate(lines)),
+        f".dot.hollow {{ fill: {page} }}",
+    ]
+    return "\n".join(rules)
+
+
+_STYLE = f"""
+svg {{ font: 13px system-ui, sans-serif }}
+.title {{ font-size: 15px; font-weight: 600 }} .bound {{ stroke-dasharray: 5 4 }}
+.line {{ fill: none; stroke-width: 2 }} .dot {{ stroke-width: 1.5 }} .own {{ stroke-width: 3; font-weight: 600 }}
+{_colours("#ffffff", "#1f2328", "#59636e", "#d8dee4", _LIGHT)}
+@media (prefers-color-scheme: dark) {{
+{_colours("#0d1117", "#e6edf3", "#9198a1", "#2b3138", _DARK)}
+}}
 """
 Point = tuple[float, float, bool]
 """x, y, and whether it is within the bounds (drawn full)."""
@@ -78,6 +88,7 @@ class Plot:
                 f'role="img" aria-label="{escape(self.title)}">'
             ),
             f"<style>{_STYLE}</style>",
+            f'<rect class="page" width="{WIDTH}" height="{HEIGHT}"/>',
             _text(_LEFT, 26, self.title, "title"),
             _text(_LEFT, 46, self.y.name, "soft"),
             _text((_LEFT + WIDTH - _RIGHT) / 2, HEIGHT - 12, self.x.name, "soft", "middle"),
@@ -109,13 +120,13 @@ class Plot:
         for number, (name, points) in enumerate(self.lines.items()):
             places = [(self.x.at(x), self.y.at(y), good) for x, y, good in points]
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places)
-            dots = "".join(
-                f'<circle class="dot{"" if good else " hollow"}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>'
+            colour, own = number % len(_LIGHT), " own" if name == "ours" else ""
+            parts.append(f'<polyline class="line line{colour}{own}" points="{path}"/>')
+            parts += [
+                f'<circle class="dot dot{colour}{"" if good else " hollow"}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>'
                 for x, y, good in places
-            )
-            label = _text(WIDTH - _RIGHT + 12, labels[name] + 4, name, "name")
-            first = " first" if name == "ours" else ""
-            parts.append(f'<g class="c{number % 8}{first}"><polyline class="line" points="{path}"/>{dots}{label}</g>')
+            ]
+            parts.append(_text(places[-1][0] + 9, labels[name] + 4, name, f"name name{colour}{own}"))
         return parts
 
 
@@ -165,10 +176,7 @@ def _middle(points: list[list[float]], count: float) -> tuple[float, float]:
 
 def memory(results: Results) -> Plot:
     """The highest resident memory with at most so many open streams."""
-    lines: dict[str, list[Point]] = {
-        peer: [(n, max((size for count, size in points if count <= n), default=0.0), True) for n in range(0, 1001, 100)]
-        for peer, points in results.points["open"].items()
-    }
+    lines = {peer: _rising(points) for peer, points in results.points["open"].items()}
     highest = max((y for points in lines.values() for _, y, _ in points), default=1.0)
     step = next(step for step in (10, 20, 50, 100, 200, 500, 1000, 5000) if highest / step <= 8)
     top = math.ceil(highest / step) * step
@@ -178,6 +186,21 @@ def memory(results: Results) -> Plot:
         _up("resident megabytes of all processes", 0, top, range(0, top + 1, step)),
         lines,
     )
+
+
+def _rising(points: list[list[float]]) -> list[Point]:
+    """Every hundred streams: the highest memory until so many were open for the first time, in any of the runs."""
+    highest: dict[int, float] = {}
+    seen, most = 0.0, -1.0
+    for count, size in points:
+        if count == 0:
+            seen, most = size, -1.0  # another run begins
+        if count < most:
+            continue  # they are closing, and what was taken is not given back
+        seen, most = max(seen, size), count
+        step = min(math.ceil(count / 100) * 100, OPEN_STREAMS)
+        highest[step] = max(highest.get(step, 0.0), seen)
+    return [(step, size, True) for step, size in sorted(highest.items())]
 
 
 PLOTS: dict[str, tuple[str, Callable[[Results], Plot]]] = {"delay": ("streams", delays), "memory": ("open", memory)}

@@ -38,9 +38,10 @@ class Results:
         return cls(**{name: found.pop(name) for name in ("kit", "samples", "points", "other")}, facts=found)
 
     def write(self, path: Path) -> None:
-        self.facts = {**self.facts, "measured": _now(), "machine": machine(), "versions": versions()}
+        about = {"measured": _now(), "machine": machine(), "versions": versions()}
+        self.facts = {**self.facts, **about}
         whole = {**self.facts, "kit": self.kit, "other": self.other, "samples": self.samples, "points": self.points}
-        path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(whole) + "\n", encoding="utf-8")
 
     def add(self, cell: str, peer: str, figures: dict[str, float]) -> None:
         for figure, value in figures.items():

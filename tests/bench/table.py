@@ -4,7 +4,7 @@ from statistics import median
 
 from tests.bench.cells import Cell
 from tests.bench.goals import rows
-from tests.bench.results import Results
+from tests.bench.results import REFERENCES, Results
 
 _FIGURES = {
     "cpu_us": "CPU us per {unit}",
@@ -26,17 +26,20 @@ _FIGURES = {
 }
 
 
-def text(results: Results, cells: list[Cell], *, goals: bool) -> str:
+def text(results: Results, cells: list[Cell]) -> str:
     """All tables of a run."""
-    blocks = [aligned(block) for block in figures(results, cells)]
-    ratios = [
-        [cell, *(_ratio(by_name, name) for name in ("bare", "nginx"))] for cell, by_name in results.ratios().items()
-    ]
-    if ratios:
-        blocks.append(aligned([["CPU of ours against", "bare", "nginx"], *ratios]))
-    if goals:
-        blocks.append(aligned([["goal", "", "bound", "measured", "met"], *rows(results)]))
-    return "\n\n".join(blocks)
+    return "\n\n".join(aligned(block) for block in blocks(results, cells))
+
+
+def blocks(results: Results, cells: list[Cell]) -> list[list[list[str]]]:
+    """The tables of a run: goals that it has figures for, then each figure, then the ratios."""
+    found = figures(results, cells)
+    if ratios := results.ratios():
+        lines = [[cell, *(_ratio(by_name, name) for name in REFERENCES)] for cell, by_name in ratios.items()]
+        found.append([["CPU of ours against", *REFERENCES], *lines])
+    if measured := [row for row in rows(results) if row[3] != "-"]:
+        found.append([["goal", "", "bound", "measured", "met"], *measured])
+    return found
 
 
 def figures(results: Results, cells: list[Cell]) -> list[list[list[str]]]:
@@ -69,6 +72,12 @@ def _spread(values: list[float]) -> str:
 
 def _digits(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def markdown(lines: list[list[str]]) -> str:
+    """The same lines as a table of Markdown."""
+    head, *rest = (f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join([head, "|" + "---|" * len(lines[0]), *rest])
 
 
 def aligned(lines: list[list[str]]) -> str:

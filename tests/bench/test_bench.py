@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.bench import goals, plots, probe, processes, results
+from tests.bench import goals, page, plots, probe, processes, results
 from tests.bench import kit as kits
 from tests.bench.answers import DIALECTS, SHAPES, WrongAnswerError, answer, request_of
 from tests.bench.cells import cpu_cells, doubled_then_halved
@@ -292,22 +292,23 @@ def test_the_table_has_median_and_range_of_each_peer() -> None:
     found = taken(cell.name, ours=10, bare=1000)
     found.add(cell.name, "ours", {"cpu_us": 12})
     found.add(cell.name, "ours", {"cpu_us": 40})
-    assert "12.0 (10.0-40.0)" in text(found, [cell], goals=False)
-    assert "1000 (1000-1000)" in text(found, [cell], goals=False)
+    assert "12.0 (10.0-40.0)" in text(found, [cell])
+    assert "1000 (1000-1000)" in text(found, [cell])
 
 
 def test_plots_are_well_formed_and_name_every_peer() -> None:
     found = Results("c")
     for number, peer in enumerate(("ours", "<nginx>", "bare")):
         found.add_points("streams", peer, [(64, 0.5 + number, 2), (128, 1, 3), (256, 400, 3), (512, 0, 0)])
-        found.add_points("open", peer, [(0, 30), (500, 40 * (1 + number)), (1000, 50), (200, 45)])
+        found.add_points("open", peer, [(0, 30), (450, 40 * (1 + number)), (1000, 41), (200, 300)])
+        found.add_points("open", peer, [(0, 31), (990, 50), (500, 45), (0, 44)])
     for _, plot in plots.PLOTS.values():
         root = ElementTree.fromstring(plot(found).svg())
-        names = [element.text for element in root.iter() if element.attrib.get("class") == "name"]
+        names = [element.text for element in root.iter() if "name" in element.attrib.get("class", "").split()]
         assert names == ["ours", "<nginx>", "bare"]
         for circle in root.iter("{http://www.w3.org/2000/svg}circle"):
             assert 0 <= float(circle.attrib["cx"]) <= plots.WIDTH and 0 <= float(circle.attrib["cy"]) <= plots.HEIGHT
-    assert plots.memory(found).lines["ours"][-1] == (1000, 50, True)
+    assert plots.memory(found).lines["ours"] == [(0, 44, True), (500, 40, True), (1000, 50, True)]
     assert [good for _, _, good in plots.delays(found).lines["ours"]] == [True, True, False]
 
 
@@ -322,3 +323,29 @@ def test_names_beside_a_plot_do_not_lie_on_each_other() -> None:
 def test_no_two_cells_have_one_name() -> None:
     names = [cell.name for cell in [*cpu_cells(), *extent_cells()]]
     assert len(set(names)) == len(names)
+
+
+def test_the_page_keeps_its_words_and_gets_the_figures(tmp_path: Path) -> None:
+    written = tmp_path / "figures.json"
+    made = taken("whole.reasoning_content", ours=10, bare=1000)
+    made.add_points("open", "ours", [(0, 30), (1000, 50)])
+    made.other.append(0.5)
+    made.write(written)
+    path = tmp_path / "benchmarks.md"
+    path.write_text(f"before\n{page.BEGIN}\nold figures\n{page.END}\nafter\n", encoding="utf-8")
+    for _ in range(2):  # writing it again changes nothing
+        page.write(Results.read(written), cpu_cells(), path)
+        words = path.read_text(encoding="utf-8")
+        assert words.startswith("before\n") and words.endswith("after\n") and "old figures" not in words
+        assert words.count("| `whole.reasoning_content` (request) | 10.0 (10.0-10.0) | 1000 (1000-1000) |") == 1
+        assert words.count("![memory](benchmarks/memory.svg)") == 1 and "delay.svg" not in words
+        assert "| CPU per whole request | must | <= 1/10 bare | 1/100 | yes |" in words
+    assert (tmp_path / "benchmarks" / "memory.svg").is_file()
+
+
+def test_a_page_without_marks_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "benchmarks.md"
+    path.write_text(f"before\n{page.BEGIN}\nno end\n", encoding="utf-8")
+    with pytest.raises(SystemExit, match="not both marks"):
+        page.write(Results("c"), cpu_cells(), path)
+    assert path.read_text(encoding="utf-8") == f"before\n{page.BEGIN}\nno end\n"
