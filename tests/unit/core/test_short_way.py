@@ -163,7 +163,7 @@ def test_arguments_take_the_short_way_only_where_their_call_is_known(
 
 
 def test_an_open_block_sends_arguments_the_long_way() -> None:
-    deltas = [ROLE, {"tool_calls": [CALL]}, {"content": "<think>a"}, arguments("{")]
+    deltas: list[dict[str, Any]] = [ROLE, {"tool_calls": [CALL]}, {"content": "<think>a"}, arguments("{")]
     assert spoken(*deltas, dialect=Dialect(tags=Tags(position="anywhere")))[2:] == [None, None]
 
 
