@@ -40,7 +40,6 @@ class Frame:
     """
 
     __slots__ = (
-        "between",
         "choice",
         "given",
         "glue",
@@ -52,10 +51,12 @@ class Frame:
         "size",
         "tail",
         "verbatim",
+        "watched",
     )
 
     def __init__(self, given: list[bytes], left: list[bytes], choice: Choice, said: Short, *, verbatim: bool) -> None:
-        self.head, *self.between, self.tail = self.given = given
+        self.given = given
+        self.head, self.tail = given[0], given[-1]
         self.size = len(self.head)
         self.left = left
         self.glue = left[-1] + left[0]
@@ -64,29 +65,62 @@ class Frame:
         """Whether the JSON of an event leaves as it came."""
         self.choice = choice
         self.said = said
+        self.watched = said.way in ("tags", "content")
+        """Whether the text may hold a delimiter."""
         self.met = False
         """Whether a second event had it."""
 
     def texts(self, data: bytes, at: int) -> tuple[list[bytes], int]:
         """The texts of the events that have this frame, one after the other from `at`, as JSON writes them; their end."""
+        if len(self.given) > 2:  # noqa: PLR2004 - the text stands in more than one place
+            return self._repeated(data, at)
+        if self.watched and not self.choice.literal:
+            return self._watched(data, at)
         head, tail, size = self.head, self.tail, self.size
-        stops, white = self._stops()
         texts: list[bytes] = []
         while data.startswith(head, at):
             start = at + size
             end = data.find(b'"', start)
-            text = data[start:end]
-            if self.between:
-                tail = text.join(self.given[1:])
             if not data.startswith(tail, end):
-                found = _INSIDE.match(data, start)
-                end = found.end() if found else start
-                text = data[start:end]
-                if self.between:
-                    tail = text.join(self.given[1:])
+                end = _end(data, start)
                 if not data.startswith(tail, end):
                     break
-            if not text or (white and text.endswith(_SPACE)) or any(stop in text for stop in stops):
+            if end == start:
+                break
+            texts.append(data[start:end])
+            at = end + len(tail)
+        return texts, at
+
+    def _watched(self, data: bytes, at: int) -> tuple[list[bytes], int]:
+        """The same where a text may hold a delimiter: one that could, or that has an escape, has to be parsed."""
+        splitter = self.choice.splitter
+        stops, white = ((), False) if splitter is None else (splitter.heads, splitter.holds_white)
+        found = [_ESCAPE, *map(str.encode, stops)]
+        head, tail, size = self.head, self.tail, self.size
+        texts: list[bytes] = []
+        while data.startswith(head, at):
+            start = at + size
+            end = data.find(b'"', start)
+            if end == start or not data.startswith(tail, end) or (white and data.startswith(_SPACE, end - 1)):
+                break
+            text = data[start:end]
+            for stop in found:
+                if stop in text:
+                    return texts, at
+            texts.append(text)
+            at = end + len(tail)
+        return texts, at
+
+    def _repeated(self, data: bytes, at: int) -> tuple[list[bytes], int]:
+        """The same where the text stands in several places."""
+        head, size, (_, *others) = self.head, self.size, self.given
+        texts: list[bytes] = []
+        while data.startswith(head, at):
+            start = at + size
+            end = _end(data, start)
+            text = data[start:end]
+            tail = text.join(others)
+            if not text or not data.startswith(tail, end):
                 break
             texts.append(text)
             at = end + len(tail)
@@ -98,13 +132,6 @@ class Frame:
         if len(self.left) > 2:  # noqa: PLR2004 - the text stands in more than one place
             return b"".join([text.join(self.left) for text in plain])
         return self.left[0] + self.glue.join(plain) + self.left[1]
-
-    def _stops(self) -> tuple[tuple[bytes, ...], bool]:
-        """Bytes with which a text in `content` has to be looked at, and whether it has to be for a space at its end."""
-        splitter = self.choice.splitter
-        if self.said.way in ("field", "call") or self.choice.literal or splitter is None:
-            return (), False
-        return (_ESCAPE, *[head.encode() for head in splitter.heads]), splitter.holds_white
 
 
 class BytePath:
@@ -126,8 +153,10 @@ class BytePath:
 
         None: the event there has to be parsed, or is not whole.
         """
+        if at < self._parsed_to:
+            return None
         for frame in self._frames:
-            if data.startswith(frame.head, at) and at >= self._parsed_to and may(frame.choice, frame.said):
+            if data.startswith(frame.head, at) and may(frame.choice, frame.said):
                 texts, end = frame.texts(data, at)
                 if not texts:
                     continue
@@ -172,12 +201,21 @@ class BytePath:
             return None
         event = _PROBE.join(parts)[payload.end() :]
         would = self._normalizer.would_say(event)
-        if would is None or would[0]._replace(delta=None) != said._replace(delta=None, text=PROBE):
+        if would is None or would[0].text != PROBE or would[0][2:6] != said[2:6]:
             return None
         left = (b"data: " + would[1]).split(_PROBE)
         if len(left) == 1:
             return None
         return Frame(_quoted(parts), _quoted(left), choice, said, verbatim=would[1] == event)
+
+
+def _end(data: bytes, start: int) -> int:
+    """Where the inside of a JSON string that begins at `start` ends."""
+    end = data.find(b'"', start)
+    if data.find(_ESCAPE, start, end) < 0:
+        return end
+    found = _INSIDE.match(data, start)
+    return found.end() if found else start
 
 
 def _enter(frame: Frame, texts: list[bytes]) -> None:

@@ -69,6 +69,11 @@ class Spoken:
     plain: bool = True
     """Every key but the text of `content` may stay as it came."""
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing was said, or all of it is held."""
+        return self.plain and not (self.pieces or self.entries or self.opaque or self.others)
+
     def is_same_as(self, delta: dict[str, Any]) -> bool:
         """Whether the delta or message says just this, in the canonical way, so that it may leave as it came."""
         if not self.plain:

@@ -10,6 +10,8 @@ MAX_DEPTH = 200
 """Levels of nesting that `dumps` is sure to write; orjson's own limit is 254."""
 
 _BIG_INT = re.compile(rb"[:\[,]\s*-?\d{19}")  # a number that may not fit into 64 bits
+_DIGITS = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else ord(" ") for byte in range(256))  # noqa: PLR2004 - ASCII
+_NINETEEN = b"0" * 19
 
 
 def loads(text: bytes) -> Any:
@@ -61,7 +63,8 @@ def dumps(value: Any) -> bytes:
 
 
 def _exact(text: bytes) -> tuple[Any, bool]:
-    return _parsed(text) if _BIG_INT.search(text) else loads_as_sent(text)
+    big = _NINETEEN in text.translate(_DIGITS) and _BIG_INT.search(text)
+    return _parsed(text) if big else loads_as_sent(text)
 
 
 def _parsed(text: bytes) -> tuple[Any, bool]:

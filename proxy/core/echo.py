@@ -47,7 +47,7 @@ class Echo:
     def may_lead(self, source: str) -> bool:
         """Whether nobody has said more than `source`, so that what it says next is new."""
         at = self._at.get(source, 0)
-        return at in (self._said, _OWN)
+        return at == self._said or at < 0
 
     def lead(self, source: str, text: str, size: int) -> None:
         """Enters what `source` says, which may lead: `size` characters, of which `text` is, while `hungry`, all."""

@@ -10,25 +10,14 @@ from proxy.core.deltas import choice_objects, deltas, own_delta, says_more, with
 from proxy.core.envelope import FRAME, Envelope, carries_more, framed
 from proxy.core.errors import UpstreamError, UpstreamProtocol
 from proxy.core.finish import inferred
-from proxy.core.short_way import Short, short, spoke
+from proxy.core.short_way import PLAIN_CHOICE, Short, short, spoke
 from proxy.core.upstream_error import from_payload, is_error
 
 MAX_WAITING = 64
 """Events without content that are held back. White space comes in few tokens, a delimiter in fewer."""
 
 _ENDINGS = ("error", "finish_reason", "native_finish_reason")
-_PLAIN_CHOICE = frozenset(
-    {
-        "index",
-        "delta",
-        "finish_reason",
-        "logprobs",
-        "native_finish_reason",
-        "stop_reason",
-        "token_ids",
-        "content_filter_results",
-    }
-)
+_PLAIN_CHOICE = PLAIN_CHOICE | {"delta"}
 _PLAIN_EVENT = frozenset({*FRAME, "obfuscation"})
 
 
@@ -209,12 +198,7 @@ class Normalizer:
         waited = state.undecided
         delta, same = own_delta(choice, generated=state.generated)
         spoken = state.read(delta, choice.get("finish_reason"))
-        if (
-            state.undecided
-            and spoken == Spoken()
-            and (state.waiting or not waited)
-            and len(state.waiting) < MAX_WAITING
-        ):
+        if state.undecided and spoken.is_nothing and (state.waiting or not waited) and len(state.waiting) < MAX_WAITING:
             state.waiting += self._as_it_came(event, choice, delta, raw, state, same=same)
             return []
         released = self._release(state, spoken, waited)

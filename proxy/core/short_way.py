@@ -16,14 +16,21 @@ Way = Literal["field", "tags", "content", "call"]
 """How a text came: in a reasoning field, in `content` inside a block, in `content` as answer, as a call's arguments."""
 
 
+PLAIN_CHOICE = frozenset(
+    {
+        *("index", "finish_reason", "logprobs", "native_finish_reason"),
+        *("stop_reason", "token_ids", "content_filter_results"),
+    }
+)
+"""Keys of a choice, beside its delta or message, that are told by a look at their values, or passed on."""
+
+
 class Short(NamedTuple):
     """What a delta says."""
 
     way: Way
     text: str
     """Never empty."""
-    delta: dict[str, Any] | None = None
-    """What leaves in its place; None: it leaves as it came."""
     times: int = 1
     """How many values of the delta are this text."""
     twins: int = 0
@@ -32,6 +39,8 @@ class Short(NamedTuple):
     """Where reasoning was seen; empty for answer."""
     call: int = 0
     """For arguments: the upstream's index of their call."""
+    delta: dict[str, Any] | None = None
+    """What leaves in its place; None: it leaves as it came."""
 
     @property
     def kind(self) -> Kind:
@@ -82,6 +91,25 @@ def spoke(choice: Choice, said: Short, text: str, size: int, events: int = 1) ->
         choice.odd += ["both_reasoning_fields"] * (said.twins * events)
 
 
+def is_plain(message: dict[str, Any], reader: DialectReader) -> bool:
+    """Whether a whole message without tool calls is canonical at first sight; no means that only a closer look tells."""
+    role, content = message.get("role"), message.get("content")
+    if role.__class__ is not str or not role or reader.inside:
+        return False
+    if content is not None and (content.__class__ is not str or (content and not reader.grammar.leaves(content))):
+        return False
+    for name, value in message.items():
+        if name == "reasoning_content":
+            if value is not None and value.__class__ is not str:
+                return False
+        elif name in reader.names:
+            if value is not None and value != "":
+                return False
+        elif name not in ("content", "role") and not _is_beside(name, value, reader):
+            return False
+    return True
+
+
 def _content(choice: Choice, delta: dict[str, Any], text: str) -> Short | None:
     way = _way_of_content(choice)
     if way is None or not passes(choice, text):
@@ -90,8 +118,8 @@ def _content(choice: Choice, delta: dict[str, Any], text: str) -> Short | None:
     if len(delta) > 1 and not _alone(delta, reader):
         return None
     if way == "tags":
-        return Short("tags", text, rest(delta, reader, "reasoning_content", text), source="tags")
-    return Short("content", text, rest(delta, reader, "content", text) if "role" in delta else None)
+        return Short("tags", text, source="tags", delta=rest(delta, reader, "reasoning_content", text))
+    return Short("content", text, delta=rest(delta, reader, "content", text) if "role" in delta else None)
 
 
 def _way_of_content(choice: Choice) -> Way | None:
@@ -124,10 +152,10 @@ def _field(choice: Choice, delta: dict[str, Any]) -> Short | None:
     out = None if same else rest(delta, reader, "reasoning_content", text)
     details = delta.get(reader.details_key)
     if not details:
-        return Short("field", text, out, 1 + twins, twins, source) if details is None or details == [] else None
+        return Short("field", text, 1 + twins, twins, source, 0, out) if details is None or details == [] else None
     if reader.snapshots or details.__class__ is not list or len(details) != 1 or text_of(details[0]) != text:
         return None
-    return Short("field", text, out, 2 + twins, twins, "details")
+    return Short("field", text, 2 + twins, twins, "details", 0, out)
 
 
 def _call(choice: Choice, delta: dict[str, Any], entries: Any) -> Short | None:

@@ -9,6 +9,7 @@ START ──► INSIDE ──► AFTER ──► WRAPPED ──► LITERAL
 
 from collections.abc import Callable
 from enum import Enum, auto
+from typing import ClassVar
 
 from proxy.core.chunk import Kind
 from proxy.core.tags import MAX_HELD_WHITE, WHITE, Delimiters, Grammar, Piece
@@ -54,15 +55,6 @@ class TagSplitter:
         self._state = _State.INSIDE if inside else _State.START
         if not (inside or grammar.starts or grammar.stray):
             self._state = _State.LITERAL
-        self._steps: dict[_State, Callable[[bool], bool]] = {
-            _State.START: self._at_start,
-            _State.INSIDE: self._inside,
-            _State.CLOSING: self._closing,
-            _State.AFTER: self._after,
-            _State.TEXT: self._in_text,
-            _State.WRAPPED: self._wrapped,
-            _State.LITERAL: self._literal,
-        }
 
     @property
     def literal(self) -> bool:
@@ -137,7 +129,7 @@ class TagSplitter:
         return pieces
 
     def _run(self, *, final: bool) -> list[Piece]:
-        while self._text and self._steps[self._state](final):
+        while self._text and self._STEPS[self._state](self, final):
             pass
         out, self._out = self._out, []
         return out
@@ -299,7 +291,7 @@ class TagSplitter:
         self._flagged = True
 
     def _steps_to_end(self) -> None:
-        while self._text and self._steps[self._state](True):
+        while self._text and self._STEPS[self._state](self, True):
             pass
 
     def _block_ended(self) -> None:
@@ -342,6 +334,16 @@ class TagSplitter:
         if text:
             self._out.append((False, text))
             self._answered = self._answered or not text.isspace()
+
+    _STEPS: ClassVar[dict[_State, Callable[["TagSplitter", bool], bool]]] = {
+        _State.START: _at_start,
+        _State.INSIDE: _inside,
+        _State.CLOSING: _closing,
+        _State.AFTER: _after,
+        _State.TEXT: _in_text,
+        _State.WRAPPED: _wrapped,
+        _State.LITERAL: _literal,
+    }
 
 
 def _leading_white(text: str) -> int:

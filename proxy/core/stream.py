@@ -29,6 +29,7 @@ MAX_BODY_BYTES = 256 * 1024 * 1024
 """A whole answer, or JSON where a stream was expected; several times the largest known (images as base64)."""
 
 _DONE = sse.encode(sse.DONE)
+_AS_CANONICAL = Rendering()
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -149,7 +150,7 @@ class StreamPipeline(_Reader):
         self._tail = b""  # under `passthrough`: the last bytes, which tell whether an event is open
         rendering = context.rendering
         self._as_it_is = rendering.form == "passthrough"
-        self._renderer = None if self._as_it_is or rendering == Rendering() else Renderer(rendering)
+        self._renderer = None if self._as_it_is or rendering == _AS_CANONICAL else Renderer(rendering)
         self._collector = None if context.keep is None else Collector(context.keep, snapshots=self._snapshots)
         self._simple = not self._as_it_is and self._renderer is None and self._collector is None
         self._bytes = BytePath(self._normalizer) if context.byte_path and self._simple else None

@@ -113,6 +113,15 @@ class Grammar:
         """The form under which `Delimiters` reports a delimiter."""
         return word if self.tags.case_sensitive else word.translate(_LOWER)
 
+    def leaves(self, text: str) -> bool:
+        """Whether a whole text, which is not empty, is answer all through, at first sight."""
+        if self.tags.position == "anywhere":
+            for head in self.starts.heads:
+                if head in text:
+                    return False
+        first = text.lstrip(WHITE)[:1]
+        return bool(first) and first not in self.starts.heads and first not in self.stray.heads
+
     def _delimiters(self, words: Iterable[str]) -> Delimiters:
         return Delimiters(words, case_sensitive=self.tags.case_sensitive)
 

@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 Excludes = Literal["auto", "yes", "no"]
 
+_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+_DETAILS = (("completion_tokens_details", "reasoning_tokens"), ("prompt_tokens_details", "cached_tokens"))
+_OWN_KEYS = frozenset({*_COUNTS, *(group for group, _ in _DETAILS)})
 _TOO_MANY = 2**53  # no count of tokens is beyond what every client's numbers hold
 
 
@@ -18,7 +21,7 @@ def find(chunk: dict[str, Any]) -> dict[str, Any] | None:
     """
     choices = chunk.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
-    own = (value for key, value in chunk.items() if key.startswith("x_"))
+    own = [chunk[key] for key in chunk if key[:2] == "x_"]
     for place in (chunk, first, *own):
         usage = place.get("usage") if isinstance(place, dict) else None
         if isinstance(usage, dict) and any(value is not None for value in usage.values()):
@@ -31,6 +34,8 @@ def canonical(usage: dict[str, Any], excludes: Excludes = "auto") -> dict[str, A
 
     `excludes`: whether `completion_tokens` leaves the reasoning out; `auto` tells by the sum with `total_tokens`.
     """
+    if excludes != "yes" and usage.keys() <= _OWN_KEYS and _adds_up(usage):
+        return usage
     prompt = _first(usage, "prompt_tokens", "input_tokens")
     completion = _first(usage, "completion_tokens", "output_tokens")
     total = _first(usage, "total_tokens")
@@ -50,6 +55,22 @@ def canonical(usage: dict[str, Any], excludes: Excludes = "auto") -> dict[str, A
     if cached:
         _put(usage, changed, "prompt_tokens_details", "cached_tokens", cached)
     return {**usage, **changed} if changed else usage
+
+
+def _adds_up(usage: dict[str, Any]) -> bool:
+    """Whether counts in OpenAI's own places say all that they must, so that nothing has to change."""
+    counts: list[Any] = [usage.get(key) for key in _COUNTS]
+    for group, key in _DETAILS:
+        details = usage.get(group)
+        if details is not None:
+            if details.__class__ is not dict:
+                return False
+            counts.append(details.get(key, 0))
+    for count in counts:
+        if count.__class__ is not int or not 0 <= count < _TOO_MANY:
+            return False
+    prompt, completion, total, *_ = counts
+    return bool(total) and total == prompt + completion
 
 
 def _with_reasoning(

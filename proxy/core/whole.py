@@ -7,8 +7,11 @@ from proxy.core.choice import Choice, DialectReader
 from proxy.core.context import AnswerContext
 from proxy.core.deltas import message
 from proxy.core.envelope import Envelope
-from proxy.core.finish import inferred
+from proxy.core.finish import REASONS, inferred
+from proxy.core.short_way import PLAIN_CHOICE, is_plain
 from proxy.core.upstream_error import from_payload, is_error, not_a_completion
+
+_PLAIN_CHOICE = PLAIN_CHOICE | {"message"}
 
 
 class WholeAnswer:
@@ -43,6 +46,8 @@ class WholeAnswer:
         self.finish_reason: str = choices[0]["finish_reason"]
 
     def _choice(self, given: dict[str, Any], position: int) -> dict[str, Any]:
+        if self._is_plain(given):
+            return given
         messages = given.get("messages")
         said = (
             given.get("message")
@@ -71,6 +76,19 @@ class WholeAnswer:
         if word and word != reason and given.get("native_finish_reason") is None:
             out["native_finish_reason"] = str(word)
         return out
+
+    def _is_plain(self, given: dict[str, Any]) -> bool:
+        """Whether a choice is canonical at first sight, as nearly all are."""
+        word, said = given.get("finish_reason"), given.get("message")
+        if not given.keys() <= _PLAIN_CHOICE or said.__class__ is not dict or given.get("index").__class__ is not int:
+            return False
+        if word.__class__ is not str or word not in REASONS or word in self._reader.dialect.finish_reason.map:
+            return False
+        if not is_plain(said, self._reader):
+            return False
+        if said.get("reasoning_content"):
+            self.source = self.source or "reasoning_content"
+        return True
 
 
 def _what(value: Any) -> str:

@@ -1,0 +1,122 @@
+"""Whole answers that are canonical at first sight leave as a closer look would have them leave."""
+
+from typing import Any
+
+import pytest
+
+from proxy.core import usage, whole
+from proxy.core.dialect import Dialect, FinishReasons, Tags
+from proxy.core.short_way import is_plain
+from proxy.core.stream import WholePipeline
+from proxy.core.timeline import Timeline
+from tests.support.streams import FRAME, context, dumped
+
+ANYWHERE = Dialect(tags=Tags(position="anywhere", blocks="all"))
+INSIDE = Dialect(tags=Tags(implicit_start="always"))
+RENAMED = Dialect(finish_reason=FinishReasons({"stop": "length"}))
+UNTAGGED = Dialect(tags=Tags(pairs=()))
+COUNTS = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
+
+
+def answered(body: bytes, dialect: Dialect | None) -> tuple[Any, ...]:
+    timeline = Timeline(0.0)
+    pipeline = WholePipeline(context(dialect), timeline)
+    pipeline.feed(body, 1.0)
+    out = pipeline.close(2.0)
+    return out, pipeline.source, pipeline.error and pipeline.error.body(), timeline
+
+
+MESSAGES: list[tuple[dict[str, Any], bool]] = [
+    ({"content": "x"}, True),
+    ({"content": "x", "reasoning_content": "a"}, True),
+    ({"content": None, "reasoning_content": "a", "refusal": None, "tool_calls": []}, True),
+    ({"content": "", "reasoning_content": None, "reasoning": "", "annotations": None}, True),
+    ({"content": " \n x <think>", "channel": "final"}, True),
+    ({}, True),
+    ({"content": "<think>a</think>x"}, False),
+    ({"content": "\n</think>x"}, False),
+    ({"content": " \n"}, False),
+    ({"content": ["x"]}, False),
+    ({"content": "x", "reasoning": "a"}, False),
+    ({"content": "x", "reasoning_content": {"text": "a"}}, False),
+    ({"content": "x", "reasoning_details": [{"type": "reasoning.text", "text": "a"}]}, False),
+    ({"content": "x", "extra_content": {"google": {"thought": True}}}, False),
+    ({"content": "x", "function_call": {}}, False),
+    ({"role": "", "content": "x"}, False),
+    ({"role": None, "content": "x"}, False),
+    ({"tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}, False),
+]
+CHOICES: list[dict[str, Any]] = [
+    {},
+    {"finish_reason": "end_turn"},
+    {"finish_reason": None},
+    {"finish_reason": {"x": 1}},
+    {"index": None},
+    {"index": True},
+    {"index": 3},
+    {"logprobs": {"content": []}, "stop_reason": None},
+    {"message": None},
+    {"message": None, "delta": {"role": "assistant", "content": "x"}},
+    {"messages": [{"role": "assistant", "content": "y"}]},
+    {"usage": COUNTS},
+    {"content_filter_results": {"hate": {"filtered": False}}},
+]
+
+
+@pytest.mark.parametrize("dialect", [None, ANYWHERE, INSIDE, RENAMED, UNTAGGED])
+def test_a_first_sight_says_what_a_closer_look_says(dialect: Dialect | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    choices = [{"message": {"role": "assistant", **message}} for message, _ in MESSAGES] + CHOICES
+    full = [
+        {"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop", **one}
+        for one in choices
+    ]
+    bodies = [
+        dumped({**FRAME, "object": "chat.completion", "choices": some}) for some in [*([one] for one in full), full]
+    ]
+    at_sight = [answered(body, dialect) for body in bodies]
+    monkeypatch.setattr(whole, "is_plain", lambda *_: False)
+    assert [answered(body, dialect) for body in bodies] == at_sight
+
+
+@pytest.mark.parametrize(("message", "plain"), MESSAGES)
+def test_a_message_is_plain_where_nothing_of_it_wants_to_be_read(message: dict[str, Any], plain: bool) -> None:
+    from proxy.core.choice import DialectReader
+
+    reader = DialectReader(Dialect(), thinking=True, seed="s")
+    assert is_plain({"role": "assistant", **message}, reader) is plain
+    inside = DialectReader(INSIDE, thinking=True, seed="s")
+    assert not is_plain({"role": "assistant", **message}, inside)
+
+
+@pytest.mark.parametrize(("text", "leaves"), [("a b", True), ("a <b", False), ("<think>", False)])
+def test_text_anywhere_is_plain_only_without_a_delimiters_first_character(text: str, leaves: bool) -> None:
+    from proxy.core.tags import grammar
+
+    assert grammar(ANYWHERE.tags).leaves(text) is leaves
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (COUNTS, COUNTS),
+        ({**COUNTS, "completion_tokens_details": {"reasoning_tokens": 2}, "prompt_tokens_details": None}, None),
+        ({**COUNTS, "completion_tokens_details": {"reasoning_tokens": 2.0}}, 2),
+        ({**COUNTS, "prompt_tokens_details": {"cached_tokens": 1, "audio_tokens": 0}}, None),
+        ({**COUNTS, "prompt_tokens_details": []}, None),
+        ({**COUNTS, "completion_tokens": 5.0}, COUNTS),
+        (
+            {**COUNTS, "completion_tokens": True, "total_tokens": 3},
+            {**COUNTS, "completion_tokens": 0, "total_tokens": 3},
+        ),
+        ({**COUNTS, "total_tokens": 9}, {**COUNTS, "completion_tokens": 6, "total_tokens": 9}),
+    ],
+)
+def test_counts_that_add_up_stay_and_all_others_are_mended(given: dict[str, Any], wanted: Any) -> None:
+    found = usage.canonical(given)
+    if wanted is None or (wanted is COUNTS and given is COUNTS):
+        assert found is given
+    elif wanted == 2:
+        assert found["completion_tokens_details"]["reasoning_tokens"].__class__ is int
+    else:
+        assert {key: found[key] for key in COUNTS} == wanted
+        assert all(found[key].__class__ is int for key in COUNTS)
