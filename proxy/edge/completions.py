@@ -67,10 +67,14 @@ class _Asked:
     byte_path: bool
     recall: Recall | None
     """None: the body is not ours to understand."""
+    mending: Mending | None = None
+    """Of the target that is asked now."""
 
     def settle(self) -> None:
         """No further target will be asked: of a long conversation nothing stays for the length of its answer."""
         self.body = {}
+        if self.mending is not None:
+            self.mending.sent = {}
         if self.recall is not None:
             self.recall.settle()
 
@@ -200,6 +204,7 @@ def _chat_question(
         body = {**body, "messages": messages}
     verbatim = asked.rendering.form == "passthrough"
     prepared = prepare(body, manner, model=model, seen_field=seen.source(provider, model), verbatim=verbatim)
+    asked.mending = mending
     if mending is not None:
         mending.sent = prepared.body
     context = AnswerContext(

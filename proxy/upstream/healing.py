@@ -96,7 +96,6 @@ class Mending:
 
     def taken(self) -> None:
         """The target answers what was sent: a remedy that was tried has worked."""
-        self.sent = {}
         if self._tried:
             self._healings.learn(*self._target, self._tried, self._metrics)
             self._tried = ()

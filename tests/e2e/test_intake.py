@@ -188,3 +188,24 @@ def test_answer_may_take_longer_than_a_request() -> None:
         assert spoken(proxy, well())[0] == 200
         for _ in range(2):
             assert client.post(CHAT, content=WELL).status_code == 200
+
+
+def test_head_that_comes_in_one_read_with_the_end_of_the_request_before_is_read_whole() -> None:
+    with proxied() as (proxy, _, __):
+        host, port = proxy.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), 5) as connection:
+            # The first request is refused for its head, before its body has come.
+            connection.sendall(HEAD + b"content-encoding: gzip\r\ncontent-length: 1\r\n\r\n")
+            first = connection.recv(65536)
+            length = len(WELL)
+            connection.sendall(
+                b"x"
+                + HEAD
+                + b"x-reasoning-render: no\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % length
+                + WELL
+            )
+            second = b""
+            while data := connection.recv(65536):
+                second += data
+    assert b"content-encoding" in first
+    assert b"X-Reasoning-Render" in second
