@@ -6,7 +6,6 @@ gives the body's bytes as they come out of the socket. Errors come out as the tr
 
 import asyncio
 import contextlib
-import functools
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -16,6 +15,7 @@ import httpx2
 from proxy.core.errors import UpstreamProtocol, UpstreamTimeout, UpstreamUnavailable
 from proxy.settings.model import Provider
 from proxy.upstream.decoding import Decoder, decoder_of
+from proxy.upstream.tls import tls_of
 
 KEEPALIVE_S = 3.5
 """Idle connections are dropped after this: below uvicorn's 5 s, the shortest common limit of a server."""
@@ -236,18 +236,6 @@ def _reason(error: httpx2.ConnectError) -> str:
     if "name" in text or "nodename" in text or "address" in text:
         return "no such host"
     return "connection refused" if "refused" in text or "all connection attempts failed" in text else "no connection"
-
-
-def tls_of(provider: Provider) -> ssl.SSLContext:
-    if provider.tls_verify and provider.tls_ca is not None:
-        return ssl.create_default_context(cafile=str(provider.tls_ca))
-    return _default_tls(verify=provider.tls_verify)
-
-
-@functools.cache
-def _default_tls(*, verify: bool) -> ssl.SSLContext:
-    # Reading the system's certificates takes tens of milliseconds, and every provider uses the same.
-    return httpx2.create_ssl_context(verify, trust_env=False)
 
 
 async def _finish(response: LibraryResponse) -> None:

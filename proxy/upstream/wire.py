@@ -15,9 +15,9 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from proxy.core.errors import UpstreamProtocol, UpstreamTimeout, UpstreamUnavailable
 from proxy.settings.model import Provider
-from proxy.upstream.client import tls_of
 from proxy.upstream.connection import Answer, BrokenError, Connection
 from proxy.upstream.decoding import Decoder, decoder_of
+from proxy.upstream.tls import tls_of
 
 KEEPALIVE_S = 3.5
 """Idle connections are dropped after this: below uvicorn's 5 s, the shortest common limit of a server."""
@@ -34,7 +34,10 @@ class WireEngine:
         secure = url.scheme == "https"
         self._host = _ascii(url.hostname or "")
         self._port = url.port or (443 if secure else 80)
-        self._tls: ssl.SSLContext | None = tls_of(provider) if secure else None
+        self._secure = secure
+        self._provider = provider
+        # What the operator names himself is read now, so that a mistake in it is told at the start.
+        self._tls: ssl.SSLContext | None = tls_of(provider) if secure and provider.tls_ca is not None else None
         self._path = quote(url.path, safe="/%:@!$&'()*+,;=~-._")
         self._query = urlencode(provider.query)
         self._connect_s = provider.timeouts.connect_s
@@ -92,6 +95,8 @@ class WireEngine:
         loop = asyncio.get_running_loop()
         if self._closed:
             raise self._closed_error()
+        if self._secure and self._tls is None:
+            self._tls = await asyncio.to_thread(tls_of, self._provider)
         try:
             async with asyncio.timeout(self._connect_s or None) as limit:
                 _, connection = await loop.create_connection(
