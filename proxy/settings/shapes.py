@@ -89,13 +89,18 @@ def _default_of(field: "dataclasses.Field[Any]") -> Any:
 
 def _attribute_docs(cls: type[Any]) -> dict[str, str]:
     """Field name → the string that stands below it in the source (`inspect` gives only the class's own)."""
-    tree = ast.parse(inspect.getsource(sys.modules[cls.__module__]))
+    tree = _tree_of(cls.__module__)
     (body,) = (node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == cls.__name__)
     docs: dict[str, str] = {}
     for field, below in itertools.pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
             docs[field.target.id] = " ".join(str(ast.literal_eval(below.value)).split())
     return docs
+
+
+@functools.cache
+def _tree_of(module: str) -> ast.Module:
+    return ast.parse(inspect.getsource(sys.modules[module]))
 
 
 RESPONSE = _of_dataclass(Dialect)
