@@ -357,6 +357,8 @@ def _exchange_headers(exchange: Exchange) -> list[Header]:
 
 def _visible(text: str) -> bytes:
     """A header's value; what may not stand in one (a model's name can be the client's) is percent-encoded."""
+    if text.isascii() and text.isprintable() and "%" not in text:
+        return text.encode()
     return quote(text, safe=_VISIBLE).encode()
 
 

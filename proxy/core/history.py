@@ -50,9 +50,12 @@ def rewrite(messages: list[Any], history: History, *, seen_field: str | None) ->
     `content_parts`; None: not seen. Items that are no objects stay as they are.
     """
     form = _form(history, seen_field)
-    last = len(messages) - 1
-    turn = max((i for i, message in enumerate(messages) if _role(message) == "user"), default=-1)
+    last, turn = len(messages) - 1, -1
+    if history.scope == "current_turn":
+        turn = max((i for i, message in enumerate(messages) if _role(message) == "user"), default=-1)
+    plain = _plainly(history)
     out: list[Any] = []
+    changed = False
     for index, message in enumerate(messages):
         new = message
         if _role(message) == "assistant":
@@ -61,10 +64,18 @@ def rewrite(messages: list[Any], history: History, *, seen_field: str | None) ->
             )
             scoped = form if keep else _Form("drop", form.field)
             new = _assistant(message, history, scoped, tags=history.strip_tags and index != last)
-        if isinstance(message, dict):
+        if plain and isinstance(message, dict):
             new = _plain(new, history)
-        out.append(message if new == message else new)
-    return messages if all(new is old for new, old in zip(out, messages, strict=True)) else out
+        differs = new is not message and new != message
+        changed = changed or differs
+        out.append(new if differs else message)
+    return out if changed else messages
+
+
+def _plainly(history: History) -> bool:
+    """Whether `_plain` may change anything."""
+    signs = history.backfill_signature is not None or history.call_ids is not None
+    return signs or bool(history.strip_fields) or history.content_as_string
 
 
 def _role(message: Any) -> Any:

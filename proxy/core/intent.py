@@ -190,12 +190,17 @@ _SPELLINGS = _Fields(
 )
 
 
+_SILENT = Intent()
+
+
 def parse(body: Mapping[str, Any]) -> Intent:
     """The intent of a request body. A null says nothing.
 
     Raises RequestInvalid where a spelling has the wrong type (`param` is its dotted path), or where two contradict
     each other: the message names both, `param` is the second in the order of the body.
     """
+    if _SPELLINGS.table.keys().isdisjoint(body):
+        return _SILENT
     claims = _Claims()
     _read(claims, body, _SPELLINGS, "")
     return Intent(**claims.values, sources=claims.sources)

@@ -56,20 +56,22 @@ def prepare(
             out = _without(out, path)
             notes.append(f"{path} dropped")
     # A host told by `set` in which form to send reasoning is told by `hide` in the same key to send none.
-    out = _merged(_merged(out, request.set), writer.hidden)
+    if request.set or writer.hidden:
+        out = _merged(_merged(out, request.set), writer.hidden)
     _ask_usage(out, manner.response.usage, refused="stream_options" in request.strip, verbatim=verbatim)
-    forced = _forced(request.set)
+    forced = _forced(request.set) if request.set else None
     if forced is not None:
         if intent.enabled is not None and intent.enabled != forced:
             notes.append("off->on" if forced else "on->off")
         reasoning = forced
     out["messages"] = rewrite(messages, manner.history, seen_field=seen_field)
     out["model"] = model
-    return Prepared(out, reasoning, tuple(dict.fromkeys(notes)), hide=writer.hides)
+    return Prepared(out, reasoning, tuple(dict.fromkeys(notes)) if notes else (), hide=writer.hides)
 
 
 def _controls(request: Request) -> bool:
-    return any(x is not None for x in (request.on, request.off, request.effort, request.budget, request.hide))
+    told = request.on is not None or request.off is not None or request.hide is not None
+    return told or request.effort is not None or request.budget is not None
 
 
 def _messages(messages: Any) -> list[Any]:

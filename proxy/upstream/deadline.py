@@ -52,7 +52,7 @@ class Deadline:
     `expired` then tells this cancellation from others, and `error` and `outcome` say which limit it was. `interrupt`
     ends the wait early with an error of the caller's.
 
-    A read only notes its time; the timer looks at what was noted when it goes off, and is set anew if it was too early.
+    What happens is only noted; the timer, which goes off as often as the shortest limit, looks at what was noted.
     """
 
     def __init__(self, provider: str, limits: Timeouts, clock: Callable[[], float]) -> None:
@@ -64,7 +64,7 @@ class Deadline:
         self._wait = self._next = Wait.TOTAL
         self._read_at = math.inf  # of the last read, while silence counts
         self._paused = False
-        self._goes_off_at = math.inf
+        self._least = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[object] | None = None
         self._fired = False
@@ -74,6 +74,16 @@ class Deadline:
         """From now on there are limits. Called in the task that they are for."""
         self._started = self._clock()
         self._task = asyncio.current_task()
+        limits, never = self._limits, math.inf
+        self._least = min(
+            limits.first_byte_s or never,
+            limits.first_token_s or never,
+            limits.first_answer_s or never,
+            self._idle,
+            limits.total_s or never,
+        )
+        if self._least < never and self._task is not None:
+            self._timer = self._task.get_loop().call_later(self._least, self._ring)
 
     def stop(self) -> None:
         """There are no limits any more."""
@@ -86,7 +96,6 @@ class Deadline:
         """From now on this is waited for, counted from the start, whatever is read."""
         self._wait = wait
         self._read_at = math.inf
-        self._set()
 
     def answering(self, now: float) -> None:
         """From now on only silence and the total count. Something was just read."""
@@ -97,8 +106,6 @@ class Deadline:
         """Something was read: silence is counted from here."""
         self._read_at = now
         self._paused = False
-        if self._timer is None or now + self._idle < self._goes_off_at:
-            self._set()
 
     def pause(self) -> None:
         """Until the next `read` we do not wait for the upstream but perhaps for a slow client: only the total counts."""
@@ -128,22 +135,12 @@ class Deadline:
             self._next, due = Wait.IDLE, self._read_at + self._idle
         return due
 
-    def _set(self) -> None:
-        """Sees to it that the timer goes off in time; that it may go off too early costs nothing now."""
-        due = self._due()
-        if due >= self._goes_off_at or self._task is None:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._goes_off_at = due
-        self._timer = self._task.get_loop().call_later(max(0.0, due - self._clock()), self._ring)
-
     def _ring(self) -> None:
-        self._timer, self._goes_off_at = None, math.inf
-        if self._due() <= self._clock():
+        left = self._due() - self._clock()
+        if left <= 0:
             self._fire()
-        else:
-            self._set()
+        elif self._task is not None:
+            self._timer = self._task.get_loop().call_later(min(left, self._least), self._ring)
 
     def _fire(self) -> None:
         if self._task is not None and not self._fired:

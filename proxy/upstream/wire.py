@@ -21,6 +21,8 @@ from proxy.upstream.tls import tls_of
 
 KEEPALIVE_S = 3.5
 """Idle connections are dropped after this: below uvicorn's 5 s, the shortest common limit of a server."""
+MOST_HEADS = 64
+"""Heads of requests kept as they are sent; relayed paths come from clients. None with a client's own key is kept."""
 RELEASE_S = 1.0
 """How long the end of an answer that is already complete may take, for its connection to be used again."""
 
@@ -44,6 +46,7 @@ class WireEngine:
         host = f"[{self._host}]" if ":" in self._host else self._host
         default = self._port == (443 if secure else 80)
         self._host_line = f"host: {host}\r\n" if default else f"host: {host}:{self._port}\r\n"
+        self._heads: dict[tuple[object, ...], bytes] = {}
         self._idle: deque[Connection] = deque()
         self._all: set[Connection] = set()
         self._places = asyncio.Semaphore(provider.max_connections) if provider.max_connections else None
@@ -119,6 +122,18 @@ class WireEngine:
         return connection
 
     def _request(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        key = (method, path, *headers.items())
+        head = self._heads.get(key)
+        if head is None:
+            head = self._head(method, path, headers)
+            if len(self._heads) < MOST_HEADS and not self._provider.pass_client_key:
+                self._heads[key] = head
+        # A request without content does not say so, unless its method has a meaning for it (RFC 9110, section 8.6).
+        if body or method == "POST":
+            return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+        return head + b"\r\n"
+
+    def _head(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
         where = f"{self._path}{path}"
         if self._query:
             where += f"{'&' if '?' in path else '?'}{self._query}"
@@ -129,9 +144,7 @@ class WireEngine:
                     f"The value of header {name!r} for provider {self.name!r} holds a line break."
                 )
             lines.append(f"{name}: {value}\r\n")
-        # A request without content does not say so, unless its method has a meaning for it (RFC 9110, section 8.6).
-        lines.append(f"content-length: {len(body)}\r\n\r\n" if body or method == "POST" else "\r\n")
-        return "".join(lines).encode() + body
+        return "".join(lines).encode()
 
     def _closed_error(self) -> UpstreamUnavailable:
         return UpstreamUnavailable(f"The connections to provider {self.name!r} are closed.")
