@@ -329,7 +329,8 @@ static int by_size(const void *a, const void *b) {
 static void print_percentiles(const char *name, struct samples *s) {
     static const double shares[] = {0.5, 0.9, 0.99};
     printf(", \"%s\": {\"count\": %zu", name, s->count);
-    qsort(s->us, s->count, sizeof *s->us, by_size);
+    if (s->count)
+        qsort(s->us, s->count, sizeof *s->us, by_size);
     for (size_t i = 0; s->count && i < 3; i++)
         printf(", \"p%.0f\": %u", shares[i] * 100, s->us[(size_t)((double)s->count * shares[i])]);
     if (s->count)
