@@ -40,7 +40,7 @@ routes:
   - {model: endless, targets: [house/endless]}
   - {model: lost, targets: [gone/none], retry: {attempts: 1, cooldown: 1s}}
 """
-SHARES = {"r1": 6, "tools": 3, "open-small": 3, "tags": 3, "cut": 1, "shaky": 3, "busy": 3, "endless": 1, "lost": 1}
+SHARES = {"r1": 6, "tools": 3, "open-small": 3, "tags": 3, "cut": 1, "shaky": 3, "busy": 3, "endless": 1, "lost": 4}
 """What is asked for, and how often."""
 
 

@@ -16,6 +16,7 @@ from deploy.grafana.source.panel import (
 
 OBJECTIVE = 0.005
 """The share of requests that may fail: deploy/prometheus/alerts.yml."""
+UNWELL = ',outcome!~"ok|cancelled"'
 FAILED = ',outcome=~"upstream_error|timeout|shutdown|internal_error"'
 COUNTED = ',outcome=~"ok|upstream_error|timeout|shutdown|internal_error"'
 OUTCOMES = {
@@ -97,7 +98,7 @@ HEALTHY = Row(
             "Streams in flight by route",
             "Streams open now; what the autoscaler looks at.",
             "short",
-            (Query(f"sum by (route) (reasoning_proxy_streams_in_flight{{{OF_ROUTE}}}) > 0", "{{route}}"),),
+            (Query(f"sum by (route) (reasoning_proxy_streams_in_flight{{{OF_ROUTE}}})", "{{route}}"),),
             "areas",
         ),
         Panel(
@@ -201,7 +202,7 @@ TOKENS = Row(
             "short",
             (
                 Query(
-                    rate("output_tokens_total", OF_TARGET, "provider", "model", more=CONFIGURED),
+                    f"{rate('output_tokens_total', OF_TARGET, 'provider', 'model', more=CONFIGURED)} > 0",
                     "{{provider}}/{{model}}",
                 ),
             ),
@@ -250,10 +251,11 @@ UPSTREAMS = Row(
             "reqps",
             (
                 Query(
-                    rate("upstream_attempts_total", OF_PROVIDER, "provider", "model", more=',outcome!~"ok|cancelled"'),
+                    f"{rate('upstream_attempts_total', OF_PROVIDER, 'provider', 'model', more=UNWELL)} > 0",
                     "{{provider}}/{{model}}",
                 ),
             ),
+            "areas",
         ),
         Panel(
             "Available",
@@ -316,7 +318,7 @@ ITSELF = Row(
             "ops",
             (
                 Query(
-                    rate("normalizer_events_total", OF_PROVIDER, "provider", "model", "kind"),
+                    f"{rate('normalizer_events_total', OF_PROVIDER, 'provider', 'model', 'kind')} > 0",
                     "{{provider}}/{{model}}: {{kind}}",
                 ),
             ),

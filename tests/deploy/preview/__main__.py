@@ -18,7 +18,7 @@ from tests.support.providing import Providing
 from tests.support.scripted import scripted
 
 COLUMN, LINE, GAP, WIDTH = 62.0, 30.0, 6.0, 24
-STEP_S, INTERVAL = 2.0, "12s"
+STEP_S, INTERVAL = 3.0, "12s"
 PHASES = ((6, 0.012), (14, 0.012), (14, 0.03), (6, 0.012))
 """(callers, seconds between two events) of each quarter: quiet, busy, slow providers, quiet."""
 
