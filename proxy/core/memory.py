@@ -72,8 +72,14 @@ class Conversation:
         self.messages = messages
         self._caller = caller
         self._keys: dict[int, bytes] | None = None
-        self._so_far = hashlib.sha256()
-        self._rules = hashlib.sha256()
+
+    @cached_property
+    def _so_far(self) -> "hashlib._Hash":
+        return hashlib.sha256()
+
+    @cached_property
+    def _rules(self) -> "hashlib._Hash":
+        return hashlib.sha256()
 
     @cached_property
     def calling(self) -> list[int]:
