@@ -19,11 +19,11 @@ from tests.bench.answers import WrongAnswerError
 from tests.bench.cells import Cell, Turn, cpu_cells
 from tests.bench.extents import extent_cells
 from tests.bench.install import install, installed
-from tests.bench.instructions import MODELS, found, instructions, under_callgrind
+from tests.bench.instructions import found, instructions, under_callgrind
 from tests.bench.kit import Kit
 from tests.bench.peers import PEERS, Peer, Running, Site, free_port
 from tests.bench.results import RATIOS, Results
-from tests.bench.table import aligned, text
+from tests.bench.table import text
 
 ATTEMPTS = 3
 """Measurements that one cell in `--short` gets when its ratio is too high: a machine's hiccup is no regression."""
@@ -87,14 +87,14 @@ class Bench:
             self._again_where_worse(repeats)
             _progress("")
 
-    def count_instructions(self) -> dict[str, dict[str, float]]:
-        """Instructions for each unit, by peer and cell."""
+    def count_instructions(self) -> None:
+        """Instead of time, and of every cell that it knows."""
         processes.pin(self._own)
-        counted = {}
         for peer in self.peers:
             with self._started(under_callgrind(peer), 1) as running:
-                counted[peer.name] = instructions(self.kit, running, _progress)
-        return counted
+                for cell, counted in instructions(self.kit, running, _progress).items():
+                    self.results.add(cell, peer.name, {"instructions": counted})
+        _progress("")
 
     @contextmanager
     def _started(self, peer: Peer, workers: int) -> Iterator[Running]:
@@ -172,7 +172,8 @@ def _chosen_cells(asked: argparse.Namespace) -> list[Cell]:
 
 def _names(asked: argparse.Namespace) -> list[str]:
     every = [DIRECT, *(peer.name for peer in PEERS)]
-    names: list[str] = (asked.peers or (SHORT_PEERS if asked.short else ",".join(every))).split(",")
+    usual = "ours" if asked.instructions else SHORT_PEERS if asked.short else ",".join(every)
+    names: list[str] = (asked.peers or usual).split(",")
     if unknown := set(names) - set(every):
         raise SystemExit(f"bench: no peer is called {', '.join(sorted(unknown))}; there are {', '.join(every)}")
     return names
@@ -185,35 +186,31 @@ def _chosen_peers(names: list[str]) -> list[Peer]:
     return [peer for peer in PEERS if peer.name in names and peer.found()]
 
 
-def _instructions(asked: argparse.Namespace) -> int:
-    if not found():
-        print("bench: --instructions needs valgrind", file=sys.stderr)
-        return 2
-    kind = asked.kit or kits.kind()
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, Kit(Path(folder) / "answers", kind) as kit:
-        peers = [peer for peer in PEERS if peer.name in (asked.peers or "ours").split(",")]
-        counted = Bench(kit, Path(folder), peers, [], Results(kind), short=False, direct=False).count_instructions()
-    _progress("")
-    lines = [[cell, *(f"{by_cell[cell]:,.0f}" for by_cell in counted.values())] for cell in MODELS]
-    print(aligned([["instructions for each request or event", *counted], *lines]))
-    return 0
-
-
 def _measured(asked: argparse.Namespace, cells: list[Cell]) -> Results:
     kind, names = asked.kit or kits.kind(), _names(asked)
     peers = _chosen_peers(names)
     results = Results.read(asked.json) if asked.add and asked.json.exists() else Results(kind)
     if results.kit != kind:
         raise SystemExit(f"bench: {asked.json} was measured with the other kit, {results.kit}")
-    print(
-        f"bench: {len(cells)} cells, {asked.repeats} times each, of {', '.join(peer.name for peer in peers)}; kit: {kind}"
-    )
+    _announce(asked, cells, peers, kind)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, Kit(Path(folder) / "answers", kind) as kit:
+        bench = Bench(kit, Path(folder), peers, cells, results, asked.short, DIRECT in names)
+        if asked.instructions:
+            bench.count_instructions()
+        else:
+            bench.run(asked.repeats)
+    return results
+
+
+def _announce(asked: argparse.Namespace, cells: list[Cell], peers: list[Peer], kind: str) -> None:
+    whom = f"of {', '.join(peer.name for peer in peers)}; kit: {kind}"
+    if asked.instructions:
+        print(f"bench: instructions {whom}\n", flush=True)
+        return
+    print(f"bench: {len(cells)} cells, {asked.repeats} times each, {whom}")
     for title in dict.fromkeys(f"  {cell.name.partition('.')[0]}: {cell.title}" for cell in cells):
         print(title)
     print(flush=True)
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, Kit(Path(folder) / "answers", kind) as kit:
-        Bench(kit, Path(folder), peers, cells, results, asked.short, DIRECT in names).run(asked.repeats)
-    return results
 
 
 def main() -> int:
@@ -222,6 +219,9 @@ def main() -> int:
         print("bench: CPU time is read from /proc, which only Linux has", file=sys.stderr)
         return 2
     cells = _chosen_cells(asked)
+    if asked.instructions and not found():
+        print("bench: --instructions needs valgrind", file=sys.stderr)
+        return 2
     if not cells:
         print(f"bench: no cell is called {asked.only}", file=sys.stderr)
         return 2
@@ -229,11 +229,10 @@ def main() -> int:
         print("bench: there is one core only; peers and bench share it, and paced figures mean little", file=sys.stderr)
     if asked.install_peers:
         return install()
-    if asked.instructions:
-        return _instructions(asked)
     results = Results.read(asked.show) if asked.show else _measured(asked, cells)
     print(text(results, CELLS))
-    print(f"\nother work on this machine: {median(results.other):.0%} of it, at most {max(results.other):.0%}")
+    if results.other:
+        print(f"\nother work on this machine: {median(results.other):.0%} of it, at most {max(results.other):.0%}")
     if asked.json:
         results.facts["peers"] = {**results.facts.get("peers", {}), **installed()}
         results.write(asked.json)

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tests.bench.cells import BURST_EVENTS, INTERVAL_S
+from tests.bench.answers import answer
+from tests.bench.cells import BURST_EVENTS
 from tests.bench.kit import Kit, Loaded
 from tests.bench.peers import Peer, Running, Site
 
@@ -19,9 +20,10 @@ MODELS = {
     "burst.reasoning_content": f"burst.reasoning_content.{BURST_EVENTS}.0",
     "burst.reasoning": f"burst.reasoning.{BURST_EVENTS}.0",
     "burst.think_tags": f"burst.think_tags.{BURST_EVENTS}.0",
-    "paced10.reasoning_content": f"paced.reasoning_content.{BURST_EVENTS}.{INTERVAL_S * 1000:.0f}",
+    "alone.reasoning_content": "paced.reasoning_content.50.100",
 }
-_PACED_STREAMS = 10
+_PACED_STREAMS = 4
+"""So few, and so slow, that even under callgrind each event arrives alone."""
 _WARM_UP_S = 1.0
 _SECONDS = 3.0
 _SUMMARY = re.compile(r"^summary: (\d+)", re.MULTILINE)
@@ -55,14 +57,14 @@ def instructions(kit: Kit, running: Running, say: Callable[[str], None]) -> dict
         _control(running, "-d", "before")
         loaded = _load(kit, running, model, _SECONDS)
         _control(running, "-d", "counted")
-        units = loaded.answers * (1 if model.startswith("whole") else BURST_EVENTS)
+        units = loaded.answers * (1 if model.startswith("whole") else answer(model).events)
         counted[name] = _last_count(running.folder) / units
     return counted
 
 
 def _load(kit: Kit, running: Running, model: str, seconds: float) -> Loaded:
     if model.startswith("paced"):
-        return kit.streams(running.port, model, _PACED_STREAMS, 0.02, 60.0, **running.asking)
+        return kit.streams(running.port, model, _PACED_STREAMS, 0.1, 60.0, **running.asking)
     return kit.closed(running.port, model, 1, seconds, **running.asking)
 
 

@@ -25,8 +25,10 @@ def write(results: Results, cells: list[Cell], page: Path = PAGE) -> None:
 
 
 def _measured(results: Results, cells: list[Cell], pictures: Path) -> str:
-    *figures, goals = blocks(results, cells)
-    tables = [markdown(_coded(block)) for block in [goals, *figures]]
+    # The goals first: sorting keeps the others in their order.
+    tables = [
+        markdown(_coded(block)) for block in sorted(blocks(results, cells), key=lambda block: block[0][0] != "goal")
+    ]
     drawn = [name for name, (cell, _) in PLOTS.items() if results.points.get(cell)]
     pictured = [f"![{name}]({pictures.name}/{name}.svg)" for name in drawn]
     return "\n\n".join([_about(results), tables[0], *pictured, *tables[1:]])

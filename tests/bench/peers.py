@@ -123,15 +123,9 @@ def _portkey(site: Site) -> list[str]:
 
 def _vllm_router(site: Site) -> list[str]:
     command = [str(FOLDER / "vllm-router/bin/vllm-router"), "--host", "127.0.0.1", "--port", str(site.port)]
-    return [
-        *command,
-        "--worker-urls",
-        site.upstream.removesuffix("/v1"),
-        "--policy",
-        "round_robin",
-        "--log-level",
-        "error",
-    ]
+    metrics = ["--prometheus-host", "127.0.0.1", "--prometheus-port", str(free_port())]
+    workers = ["--worker-urls", site.upstream.removesuffix("/v1"), "--policy", "round_robin"]
+    return [*command, *workers, *metrics, "--log-level", "error"]
 
 
 def _rosetta(site: Site) -> list[str]:

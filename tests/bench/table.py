@@ -34,6 +34,10 @@ def text(results: Results, cells: list[Cell]) -> str:
 def blocks(results: Results, cells: list[Cell]) -> list[list[list[str]]]:
     """The tables of a run: goals that it has figures for, then each figure, then the ratios."""
     found = figures(results, cells)
+    if counted := [name for name, taken in results.samples.items() if "instructions" in taken]:
+        peers = list(dict.fromkeys(peer for name in counted for peer in results.samples[name]["instructions"]))
+        lines = [[name, *(_spread(results.taken(name, "instructions", peer)) for peer in peers)] for name in counted]
+        found.append([["instructions for each request or event", *peers], *lines])
     if ratios := results.ratios():
         lines = [[cell, *(_ratio(by_name, name) for name in REFERENCES)] for cell, by_name in ratios.items()]
         found.append([["CPU of ours against", *REFERENCES], *lines])
@@ -65,13 +69,13 @@ def _ratio(by_name: dict[str, float], name: str) -> str:
 
 
 def _spread(values: list[float]) -> str:
-    if not values:
-        return "-"
+    if len(values) < 2:
+        return _digits(values[0]) if values else "-"
     return f"{_digits(median(values))} ({_digits(min(values))}-{_digits(max(values))})"
 
 
 def _digits(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def markdown(lines: list[list[str]]) -> str:

@@ -292,8 +292,10 @@ def test_the_table_has_median_and_range_of_each_peer() -> None:
     found = taken(cell.name, ours=10, bare=1000)
     found.add(cell.name, "ours", {"cpu_us": 12})
     found.add(cell.name, "ours", {"cpu_us": 40})
+    found.add("alone", "ours", {"instructions": 1_234_567.8})
+    assert " 1,234,568" in text(found, [cell])
     assert "12.0 (10.0-40.0)" in text(found, [cell])
-    assert "1000 (1000-1000)" in text(found, [cell])
+    assert " 1,000" in text(found, [cell])
 
 
 def test_plots_are_well_formed_and_name_every_peer() -> None:
@@ -337,7 +339,7 @@ def test_the_page_keeps_its_words_and_gets_the_figures(tmp_path: Path) -> None:
         page.write(Results.read(written), cpu_cells(), path)
         words = path.read_text(encoding="utf-8")
         assert words.startswith("before\n") and words.endswith("after\n") and "old figures" not in words
-        assert words.count("| `whole.reasoning_content` (request) | 10.0 (10.0-10.0) | 1000 (1000-1000) |") == 1
+        assert words.count("| `whole.reasoning_content` (request) | 10.0 | 1,000 |") == 1
         assert words.count("![memory](benchmarks/memory.svg)") == 1 and "delay.svg" not in words
         assert "| CPU per whole request | must | <= 1/10 bare | 1/100 | yes |" in words
     assert (tmp_path / "benchmarks" / "memory.svg").is_file()
