@@ -1,8 +1,10 @@
 """The composition root: builds everything by hand, and runs it."""
 
+import asyncio
 import dataclasses
 import logging
 import os
+import secrets
 import signal
 import sys
 import tempfile
@@ -18,11 +20,16 @@ from uvicorn.supervisors import Multiprocess
 from proxy import __version__
 from proxy.edge import application
 from proxy.edge.listeners import bind, listening, signals, web_config
-from proxy.edge.service import Load, Service
-from proxy.settings import Settings, load
+from proxy.edge.service import Load, Service, refuse_too_many
+from proxy.settings import Settings, SettingsError, load
+from proxy.telemetry import shared
+from proxy.telemetry.lag import LagSampler
 from proxy.telemetry.logs import Forward, Log
-from proxy.telemetry.metrics import MULTIPROCESS, Metrics, prepare_multiprocess
+from proxy.telemetry.metrics import MULTIPROCESS, Metrics
+from proxy.telemetry.traces import tracer_of
 
+SALT = "REASONING_PROXY_KEY_SALT"
+"""How workers give one key the same id in their logs, where the configuration has no salt: hexadecimal digits."""
 CONFIG = "REASONING_PROXY_CONFIG"
 LISTEN, ADMIN = "REASONING_PROXY_LISTEN", "REASONING_PROXY_ADMIN"
 """How a worker learns of the addresses given on the command line."""
@@ -30,16 +37,28 @@ LISTEN, ADMIN = "REASONING_PROXY_LISTEN", "REASONING_PROXY_ADMIN"
 
 def create_app(settings: Settings, *, reread: Load | None = None, log: Log | None = None) -> Starlette:
     """The ASGI application of these settings. `reread` loads them again; None: there is nothing to reload."""
-    service = Service(settings, metrics=Metrics(__version__), log=log or Log(sys.stderr), load=reread)
+    folder = os.environ.get(MULTIPROCESS)
+    metrics = Metrics(__version__, aliases=settings.telemetry.aliases, folder=None if folder is None else Path(folder))
+    service = Service(
+        settings,
+        metrics=metrics,
+        log=log or Log(sys.stderr),
+        load=reread,
+        tracer=tracer_of(settings.telemetry.traces, __version__),
+        salt=bytes.fromhex(os.environ.get(SALT, "")) or None,
+    )
+    lag = LagSampler(metrics.lag, lambda: service.health.review(service.clock()))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(asyncio.to_thread, service.tracer.close)
             stack.push_async_callback(service.aclose)
+            lag.start()
+            stack.callback(lag.stop)
             if settings.server.admin is not None:
-                shared = MULTIPROCESS in os.environ
                 await stack.enter_async_context(
-                    listening(application.admin(service), settings.server.admin, shared=shared)
+                    listening(application.admin(service), settings.server.admin, shared=folder is not None)
                 )
             with signals(service):
                 yield
@@ -56,15 +75,23 @@ def serve(settings: Settings, *, workers: int = 1, source: Path | None = None) -
     if workers > 1 and source is None:
         return _refuse("Several workers need a configuration file, which each of them reads.")
     try:
+        tracer_of(settings.telemetry.traces, __version__).close()
+        refuse_too_many(settings)
         bound = bind(settings.server.listen)
+    except SettingsError as error:
+        return _refuse(str(error))
+    except ImportError as error:
+        return _refuse(f"traces.export needs more packages ({error.name}): pip install 'reasoning-proxy[otel]'.")
     except OSError as error:
         return _refuse(f"Cannot listen on {settings.server.listen}: {error.strerror}.")
     _quiet_exit()
     if workers > 1 and source is not None:
         os.environ |= {CONFIG: str(source.resolve()), LISTEN: settings.server.listen}
         os.environ |= {ADMIN: settings.server.admin} if settings.server.admin else {}
+        os.environ.setdefault(SALT, secrets.token_hex())
         with tempfile.TemporaryDirectory(prefix="reasoning-proxy-metrics-") as folder:
-            prepare_multiprocess(Path(os.environ.get(MULTIPROCESS, folder)))
+            os.environ.setdefault(MULTIPROCESS, folder)
+            shared.prepare(Path(os.environ[MULTIPROCESS]))
             config = web_config("proxy.app:from_environment", settings.server.drain_s, workers=workers)
             _Workers(config, [bound]).run()
         return 0

@@ -278,6 +278,8 @@ class Relay:
             if in_flight is not None:
                 in_flight.closed()
             exchange.end(self._clock())
+            if exchange.trace is not None:
+                exchange.trace.end(exchange)
             self._metrics.ended(exchange)
             self._log.request(exchange)
 

@@ -41,6 +41,9 @@ class Outcome(StrEnum):
     SHUTDOWN = "shutdown"
     INTERNAL_ERROR = "internal_error"
 
+    # A look-up by a member must not call Python's own `Enum.__hash__`.
+    __hash__ = str.__hash__
+
 
 class ProxyError(Exception):
     """Something that ends a request and that the client is told about.

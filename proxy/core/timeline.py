@@ -3,8 +3,25 @@
 Times are seconds of the monotonic clock, given by the caller; nothing here reads a clock.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
+
+GAPS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48)
+"""Seconds: upper bounds of the classes in which the gaps within an answer are counted; one more class has the rest."""
+
+
+class Oddity(StrEnum):
+    """What an answer may hold that its dialect should not; the closed set of the `kind` label."""
+
+    TAG_SPLIT = "tag_split_across_chunks"
+    BOTH_REASONING_FIELDS = "both_reasoning_fields"
+    UNKNOWN_FIELD = "unknown_field"
+    MALFORMED_JSON = "malformed_json"
+    MISSING_DONE = "missing_done"
+    EMPTY_CHOICE = "empty_choice"
+    DUPLICATE_USAGE = "duplicate_usage"
 
 
 @dataclass(slots=True)
@@ -29,33 +46,53 @@ class Timeline:
     """Time spent in reasoning runs that have ended, in seconds."""
     reasoning_since: float | None = None
     """Start of the reasoning run that is still open."""
+    reasoning_gaps: list[float] | None = None
+    """How long reasoning that was not the first content was waited for: counts by class, then the sum in seconds."""
+    answer_gaps: list[float] | None = None
+    """The same of the answer."""
     ended: float | None = None
     usage: dict[str, Any] | None = None
     """Normalised usage, as the client would get it."""
     finish_reason: str | None = None
+    response_model: str | None = None
+    """What the upstream called the model that answered."""
+    unclosed: bool = False
+    """The answer ended inside a block of reasoning whose end never came."""
     events: dict[str, int] = field(default_factory=dict)
     """Oddities met, kind → count: the kinds of `normalizer_events_total`."""
 
     def reasoning(self, now: float) -> None:
-        """Reasoning was produced."""
-        if self.first_chunk is None:
+        """One read brought reasoning."""
+        last, self.last_content = self.last_content, now
+        if last is None:
             self.first_chunk = now
-        if self.first_reasoning is None:
-            self.first_reasoning = now
+        elif (gap := now - last) > 0.0:
+            gaps = self.reasoning_gaps
+            if gaps is None:
+                gaps = self.reasoning_gaps = [0.0] * (len(GAPS) + 2)
+            gaps[bisect_left(GAPS, gap)] += 1.0
+            gaps[-1] += gap
         if self.reasoning_since is None:
             self.reasoning_since = now
-        self.last_content = now
+            if self.first_reasoning is None:
+                self.first_reasoning = now
 
     def answer(self, now: float) -> None:
-        """Answer text, a refusal or a tool call was produced."""
-        if self.first_chunk is None:
+        """One read brought answer text, a refusal or a tool call."""
+        last, self.last_content = self.last_content, now
+        if last is None:
             self.first_chunk = now
+        elif (gap := now - last) > 0.0:
+            gaps = self.answer_gaps
+            if gaps is None:
+                gaps = self.answer_gaps = [0.0] * (len(GAPS) + 2)
+            gaps[bisect_left(GAPS, gap)] += 1.0
+            gaps[-1] += gap
         if self.first_answer is None:
             self.first_answer = now
         if self.reasoning_since is not None:
             self.reasoning_s += now - self.reasoning_since
             self.reasoning_since = None
-        self.last_content = now
 
     def end(self, now: float) -> None:
         """The request is over; an open reasoning run ends with its last delta."""

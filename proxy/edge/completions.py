@@ -23,7 +23,7 @@ from proxy.edge.service import Served, Service, State
 from proxy.relay import Outlet
 from proxy.routing import Match, ResolvedTarget, ordered
 from proxy.telemetry.exchange import Exchange
-from proxy.telemetry.metrics import TargetMetrics
+from proxy.telemetry.target import TargetMetrics
 from proxy.upstream.attempt import EVENT_STREAM, Candidate, Kind, Question
 from proxy.upstream.attempts import Plan
 from proxy.upstream.healing import Mending
@@ -49,6 +49,7 @@ class Completions:
         headers = heads.headers_of(scope)
         started = service.clock()
         exchange = Exchange(heads.request_id_of(headers), started, service.metrics.unmatched(), Timeline(started))
+        service.tracer.begin(exchange, headers, scope["path"])
         call = _Call(service, scope["path"].removeprefix("/v1"), headers, receive, exchange)
         outlet = Outlet(send, exchange, service.clock)
         try:
@@ -104,7 +105,9 @@ class _Call:
         if self._path.startswith(_LISTS):
             raise MethodNotAllowed("This path takes GET.")
         caller = keys.identify(headers, state.settings.clients)
-        exchange.client = caller.client.name if caller.client is not None else None
+        if caller.client is not None:
+            exchange.key_id = state.key_ids[caller.client.name]
+            exchange.client = caller.client.name if state.settings.telemetry.client_names else None
         wanted = heads.rendering_of(headers)
         data = await bodies.read(self._receive, headers, state.settings.server.max_request_bytes)
         exchange.bytes_in = len(data)

@@ -1,6 +1,8 @@
 """What all endpoints share: the routing table in force, and what outlives a change of it."""
 
 import asyncio
+import hmac
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,10 +11,11 @@ from typing import Self
 from proxy.edge.limits import Limiter
 from proxy.relay import Drain, Relay
 from proxy.routing import Allowed, Match, ResolvedTarget, Standing, Table, permits, targets
-from proxy.settings import Settings, SettingsError
+from proxy.settings import Mistake, Settings, SettingsError
 from proxy.settings.model import Target
 from proxy.telemetry.logs import Log
 from proxy.telemetry.metrics import Metrics
+from proxy.telemetry.traces import Passing, Tracer
 from proxy.upstream.engine import Engine, engine_of
 from proxy.upstream.healing import Healings
 from proxy.upstream.health import Healths
@@ -34,6 +37,10 @@ class Served:
     """Whether answers are kept in the reasoning memory: what one target says, the next one may be asked about."""
 
 
+KEY_ID_DIGITS = 8
+"""Hexadecimal: enough to tell the keys of one table apart, too few to try keys against."""
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """One routing table, ready for use. A request keeps the one that it began with."""
@@ -44,6 +51,8 @@ class State:
     """By provider name."""
     loaded: int
     """Unix time in seconds."""
+    key_ids: Mapping[str, str]
+    """Client's name → what stands for its key in logs."""
     _served: dict[str, Served] = field(default_factory=dict)
 
     def served(self, model: str, allowed: Allowed) -> Served | None:
@@ -62,17 +71,49 @@ class State:
         return found
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: Settings, salt: bytes) -> Self:
         """Opens no connection yet."""
         used = {t.provider.name: t.provider for route in settings.routes for t in route.targets}
         engines = {name: engine_of(provider) for name, provider in used.items()}
-        return cls(settings, Table(settings.routes), engines, int(time.time()))
+        return cls(settings, Table(settings.routes), engines, int(time.time()), _key_ids(settings, salt))
+
+
+def refuse_too_many(settings: Settings) -> None:
+    """Raises SettingsError where the routes make more time series than they may."""
+    metrics = Metrics("", aliases=settings.telemetry.aliases)
+    for route in settings.routes:
+        for target in route.targets:
+            metrics.target(route.model, target.provider.name, target.model)
+    most = settings.telemetry.max_series
+    if metrics.series > most:
+        hint = "raise it, or have fewer routes and targets: each of them has its own series"
+        message = f"the routes make {metrics.series} time series, and {most} are allowed"
+        raise SettingsError([Mistake(settings.source, 0, 0, "metrics.max_series", message, hint)])
+
+
+def _key_ids(settings: Settings, salt: bytes) -> dict[str, str]:
+    key = salt if settings.telemetry.key_salt is None else settings.telemetry.key_salt.reveal().encode()
+    return {
+        client.name: hmac.digest(key, client.key_sha256, "sha256").hex()[:KEY_ID_DIGITS] for client in settings.clients
+    }
 
 
 class Service:
-    """The application's own state. `load` reads the configuration again; None where there is nothing to read."""
+    """The application's own state. `load` reads the configuration again; None where there is nothing to read.
 
-    def __init__(self, settings: Settings, *, metrics: Metrics, log: Log, load: Load | None = None) -> None:
+    `salt` is that of key ids where the configuration gives none; None: a new one.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        metrics: Metrics,
+        log: Log,
+        load: Load | None = None,
+        tracer: Tracer | None = None,
+        salt: bytes | None = None,
+    ) -> None:
         self.clock = time.monotonic
         self.metrics = metrics
         self.log = log
@@ -87,9 +128,12 @@ class Service:
         """Makes the other workers reload too; None where there are none."""
         self._load = load
         self._reloading = asyncio.Lock()
-        self.state = State.of(settings)
+        self.tracer: Tracer = Passing() if tracer is None else tracer
+        self._salt = secrets.token_bytes() if salt is None else salt
+        self.state = State.of(settings, self._salt)
         self._bind(settings)
         metrics.reloaded(ok=True)
+        log.event("info", "started", series=metrics.series, max_series=settings.telemetry.max_series)
 
     def _bind(self, settings: Settings) -> None:
         for route in settings.routes:
@@ -107,12 +151,13 @@ class Service:
         async with self._reloading:
             try:
                 settings = await asyncio.to_thread(self._load)
+                refuse_too_many(settings)
             except (SettingsError, OSError) as error:
                 mistakes = [str(m) for m in error.mistakes] if isinstance(error, SettingsError) else [str(error)]
                 self.metrics.reloaded(ok=False)
                 self.log.event("error", "reload_refused", mistakes=mistakes)
                 return mistakes
-            old, self.state = self.state, State.of(settings)
+            old, self.state = self.state, State.of(settings, self._salt)
             self.health.forgive()
             self._bind(settings)
             self.metrics.reloaded(ok=True)

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from proxy.settings.builtins import Library
-from proxy.settings.checking import Branch, Items, check
+from proxy.settings.checking import Branch, Items, SecretReference, check
 from proxy.settings.document import MAX_TEXT_BYTES, compose
 from proxy.settings.formats import is_loopback, parse_listen
 from proxy.settings.layers import plain
 from proxy.settings.mistakes import Mistake, Report, SettingsError
-from proxy.settings.model import Cors, Limits, Server, Settings
+from proxy.settings.model import Cors, Limits, Server, Settings, Telemetry
 from proxy.settings.providers import ProviderTable
 from proxy.settings.references import References
 from proxy.settings.routes import build_clients, build_routes, check_clients, check_routes
@@ -64,6 +64,7 @@ def loads(text: str, source: str, env: Mapping[str, str], builtin_dir: Path | No
     models = check_routes(tree.children.get("routes"), tables, report)
     check_clients(tree.children.get("clients"), models, references, report)
     _check_server(tree, report)
+    _check_salt(tree.branch("logs"), references, report)
     report.raise_if_any()
 
     providers = tables.build()
@@ -73,6 +74,7 @@ def loads(text: str, source: str, env: Mapping[str, str], builtin_dir: Path | No
         providers=providers,
         routes=build_routes(tree.children.get("routes"), tables, providers),
         source=source,
+        telemetry=_telemetry(tree, references),
     )
 
 
@@ -118,3 +120,25 @@ def _server(branch: Branch) -> Server:
     if cors is not None:
         cors = Cors(tuple(cors["origins"]), cors.get("max_age", Cors(()).max_age_s))
     return Server(**values, **seconds, limits=limits, cors=cors)
+
+
+def _check_salt(logs: Branch, references: References, report: Report) -> None:
+    reference = logs.value("key_salt")
+    if isinstance(reference, SecretReference):
+        try:
+            references.secret(reference)
+        except ValueError as error:
+            report.add(reference.mark, ("logs", "key_salt"), str(error))
+
+
+def _telemetry(tree: Branch, references: References) -> Telemetry:
+    known = Telemetry()
+    metrics, logs = plain(tree.branch("metrics")), plain(tree.branch("logs"))
+    salt = logs.get("key_salt")
+    return Telemetry(
+        max_series=metrics.get("max_series", known.max_series),
+        aliases=metrics.get("aliases", known.aliases),
+        client_names=logs.get("client_names", known.client_names),
+        key_salt=references.secret(salt) if salt is not None else None,
+        traces=tree.branch("traces").value("export", known.traces),
+    )

@@ -11,6 +11,7 @@ from typing import Literal, Self
 from proxy.core.dialect import Manner
 from proxy.core.render import Rendering
 
+Traces = Literal["off", "otlp"]
 Strategy = Literal["failover", "weighted", "least_busy", "fastest"]
 
 
@@ -83,6 +84,8 @@ class Provider:
     """Values as for headers."""
     timeouts: Timeouts = Timeouts()
     max_connections: int | None = None
+    propagate_trace: bool = False
+    """Whether the caller's trace, or ours, is told to it (`traceparent`)."""
     proxy: str | None = None
     tls_ca: Path | None = None
     tls_verify: bool = True
@@ -179,6 +182,21 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
+class Telemetry:
+    """What is told of requests, and how much of it: `metrics`, `logs` and `traces` of the file."""
+
+    max_series: int = 20_000
+    """Time series that the routes may make at most."""
+    aliases: tuple[str, ...] = ()
+    """Other names under which metrics are shown as well."""
+    client_names: bool = False
+    """Whether log lines name the client."""
+    key_salt: Secret | None = None
+    """Of the key ids in log lines; None: one of this process's own."""
+    traces: Traces = "off"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """One whole routing table."""
 
@@ -188,3 +206,4 @@ class Settings:
     routes: tuple[Route, ...]
     source: str
     """The file it came from, for messages."""
+    telemetry: Telemetry = Telemetry()

@@ -183,6 +183,7 @@ class ProviderTable:
             query=self._texts(values.get("query", {})),
             timeouts=Timeouts(**{f"{limit}_s": seconds for limit, seconds in values.get("timeouts", {}).items()}),
             max_connections=values.get("max_connections"),
+            propagate_trace=values.get("propagate_trace", False),
             proxy=self._text(values.get("proxy")),
             tls_ca=_tls_ca(connection),
             manner_of=self.speech(name),

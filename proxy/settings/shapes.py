@@ -16,7 +16,7 @@ from typing import Any
 
 from proxy.core.dialect import CallIds, Details, Dialect, Flag, History, Request, Scalar, Tags
 from proxy.settings import formats
-from proxy.settings.model import Cors, Limits, Retry, Server, Timeouts
+from proxy.settings.model import Cors, Limits, Retry, Server, Telemetry, Timeouts
 from proxy.settings.spec import (
     Boolean,
     Choice,
@@ -165,6 +165,11 @@ CONNECTION: dict[str, Field] = {
     ),
     "timeouts": Field(TIMEOUTS, TIMEOUTS.doc),
     "max_connections": Field(Nullable(Integer(1)), "Connections open at one time. Null: no limit.", default=None),
+    "propagate_trace": Field(
+        Boolean(),
+        "Tell it the caller's trace, or ours, in `traceparent`: ids that outsiders need not see.",
+        default=False,
+    ),
     "proxy": Field(
         Nullable(Either(formats.PROXY_URL, _KEY)),
         f"HTTP or SOCKS proxy on the way: its URL, {_BY_REFERENCE}.",
@@ -324,12 +329,59 @@ SERVER = Object(
     },
 )
 
+_TELEMETRY = Telemetry()
+
+METRICS = Object(
+    "metrics",
+    "What `/metrics` shows.",
+    {
+        "max_series": Field(
+            Integer(1),
+            "Time series that the routes may make; with more, nothing starts.",
+            default=_TELEMETRY.max_series,
+        ),
+        "aliases": Field(
+            ListOf(Choice(("otel_genai",))), "Other names under which metrics are shown as well.", default=[]
+        ),
+    },
+)
+
+LOGS = Object(
+    "logs",
+    "What log lines say beside what they always say.",
+    {
+        "client_names": Field(
+            Boolean(), "The `name` of the client whose key was sent.", default=_TELEMETRY.client_names
+        ),
+        "key_salt": Field(
+            Nullable(_KEY),
+            "Secret that makes `key_id` of a key, so that it stays the same. Null: one of the process's own.",
+            default=_TELEMETRY.key_salt,
+        ),
+    },
+)
+
+TRACES = Object(
+    "traces",
+    "Spans of requests, for OpenTelemetry.",
+    {
+        "export": Field(
+            Choice(("off", "otlp")),
+            "Where spans go; `otlp`: as the standard variables OTEL_* say. Needs the extra `otel`.",
+            default=_TELEMETRY.traces,
+        ),
+    },
+)
+
 TABLE = Object(
     "routing_table",
     "The routing table of reasoning-proxy.",
     {
         "version": Field(Constant(1), "Version of this format: 1.", required=True),
         "server": Field(SERVER, SERVER.doc),
+        "metrics": Field(METRICS, METRICS.doc),
+        "logs": Field(LOGS, LOGS.doc),
+        "traces": Field(TRACES, TRACES.doc),
         "clients": Field(ListOf(CLIENT), "Who may call. None: no key is asked for."),
         "providers": Field(
             MapOf(PROVIDER, formats.PROVIDER_NAME, null_is_empty=True),

@@ -1,6 +1,6 @@
 """One request as an operator sees it, from its head to its end: the source of its metrics and its log line."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,8 @@ from proxy.core.errors import Outcome, ProxyError
 from proxy.core.timeline import Timeline
 
 if TYPE_CHECKING:
-    from proxy.telemetry.metrics import TargetMetrics
+    from proxy.telemetry.target import TargetMetrics
+    from proxy.telemetry.traces import RequestTrace
 
 
 class AttemptOutcome(StrEnum):
@@ -28,6 +29,9 @@ class AttemptOutcome(StrEnum):
     PROTOCOL_ERROR = "protocol_error"
     ERROR_IN_STREAM = "error_in_stream"
     CANCELLED = "cancelled"
+
+    # A look-up by a member must not call Python's own `Enum.__hash__`.
+    __hash__ = str.__hash__
 
 
 class Phase(StrEnum):
@@ -55,6 +59,24 @@ class Limit(StrEnum):
     ALL_CONCURRENT_STREAMS = "all_concurrent_streams"
 
 
+class Truncation(StrEnum):
+    """Why reasoning had no answer after it; the closed set of the `reason` label of `reasoning_truncated_total`."""
+
+    LENGTH = "length"
+    UNCLOSED_TAG = "unclosed_tag"
+    UPSTREAM_CLOSED = "upstream_closed"
+
+
+class MemoryResult(StrEnum):
+    """What happened to the reasoning memory; the closed set of the `result` label of `memory_total`."""
+
+    HIT = "hit"
+    MISS = "miss"
+    STORED = "stored"
+    EVICTED = "evicted"
+    EXPIRED = "expired"
+
+
 @dataclass(slots=True)
 class Exchange:
     """One request and its answer. Times are seconds of the monotonic clock."""
@@ -69,6 +91,14 @@ class Exchange:
     stream: bool = False
     client: str | None = None
     """The configured name of the client key."""
+    key_id: str | None = None
+    """Tells client keys apart in logs, and says nothing of them."""
+    trace_id: str | None = None
+    """Of the caller's trace, or of ours."""
+    exemplar: str | None = None
+    """The same where the trace is sampled."""
+    trace: "RequestTrace | None" = None
+    """Its spans; None where none are made."""
     answering: str = ""
     """`PROVIDER/MODEL` of the target tried last, the model as the provider calls it."""
     attempts: int = 0
@@ -88,7 +118,9 @@ class Exchange:
     outcome: Outcome = Outcome.OK
     error: ProxyError | None = None
     limited: Limit | None = None
-    overheads: dict[Stage, float] = field(default_factory=dict)
+    overhead_request_s: float | None = None
+    overhead_first_chunk_s: float | None = None
+    overhead_stream_s: float | None = None
 
     def failed(self, error: ProxyError) -> None:
         """The request ends with this error."""
@@ -102,12 +134,25 @@ class Exchange:
             return Phase.ANSWER
         return Phase.WAITING if self.timeline.first_reasoning is None else Phase.REASONING
 
+    @property
+    def truncation(self) -> Truncation | None:
+        """Why there was reasoning and no answer; None where there was both, or no reasoning, or the client left."""
+        timeline = self.timeline
+        if timeline.first_reasoning is None or timeline.first_answer is not None:
+            return None
+        if self.outcome in (Outcome.UPSTREAM_ERROR, Outcome.TIMEOUT):
+            return Truncation.UPSTREAM_CLOSED
+        if self.outcome is Outcome.OK and timeline.finish_reason == "length":
+            return Truncation.LENGTH
+        return Truncation.UNCLOSED_TAG if self.outcome is Outcome.OK and timeline.unclosed else None
+
     def end(self, now: float) -> None:
         """The last byte was accepted by the server, or the client is gone. Our own time is summed up here."""
-        self.timeline.end(now)
+        timeline = self.timeline
+        timeline.end(now)
         if self.asked is not None:
-            self.overheads[Stage.REQUEST] = self.asked - self.started
-        if self.content_read is not None and self.timeline.first_sent is not None:
-            self.overheads[Stage.FIRST_CHUNK] = max(0.0, self.timeline.first_sent - self.content_read)
+            self.overhead_request_s = self.asked - self.started
+        if self.content_read is not None and timeline.first_sent is not None:
+            self.overhead_first_chunk_s = max(0.0, timeline.first_sent - self.content_read)
         if self.stream and self.core_s:
-            self.overheads[Stage.STREAM] = self.core_s
+            self.overhead_stream_s = self.core_s

@@ -5,13 +5,13 @@ upstream error text is ever in a line.
 """
 
 import logging
-from datetime import UTC, datetime
+import time
 from typing import Any, TextIO
 
 from proxy.core.codec import dumps
 from proxy.core.errors import Outcome
-from proxy.telemetry.exchange import Exchange, Stage
-from proxy.telemetry.metrics import tokens
+from proxy.telemetry.exchange import Exchange
+from proxy.telemetry.target import token_count
 
 
 class Log:
@@ -19,17 +19,18 @@ class Log:
 
     def __init__(self, out: TextIO, *, as_text: bool | None = None) -> None:
         self._out = out
+        self._stamp = _Stamp()
         self._as_text = out.isatty() if as_text is None else as_text
 
     def event(self, level: str, event: str, **fields: Any) -> None:
         """Something that happened to the process: `level` debug, info, warning or error."""
-        line = {"ts": _timestamp(), "level": level, "event": event, **fields}
+        line = {"ts": self._stamp.now(), "level": level, "event": event, **fields}
         self._write(line)
 
     def request(self, exchange: Exchange) -> None:
         """A request that has ended."""
         level = exchange.error.log_level if exchange.error is not None else "info"
-        self._write({"ts": _timestamp(), "level": level, "event": "request", **request_fields(exchange)})
+        self._write({"ts": self._stamp.now(), "level": level, "event": "request", **request_fields(exchange)})
 
     def _write(self, line: dict[str, Any]) -> None:
         text = _as_text(line) if self._as_text else dumps(line).decode()
@@ -57,13 +58,14 @@ class Forward(logging.Handler):
 
 def request_fields(exchange: Exchange) -> dict[str, Any]:
     """The fields of a request's line; those that do not apply are left out."""
-    timeline, start = exchange.timeline, exchange.started
-    usage = timeline.usage or {}
+    timeline, start, target = exchange.timeline, exchange.started, exchange.target
     fields = {
         "request_id": exchange.request_id,
-        "route": exchange.target.route,
-        "provider": exchange.target.provider or None,
-        "model": exchange.target.model or None,
+        "trace_id": exchange.trace_id,
+        "route": target.route,
+        "provider": target.provider or None,
+        "model": target.model or None,
+        "response_model": timeline.response_model,
         "stream": exchange.stream,
         "status": exchange.status or None,
         "outcome": exchange.outcome.value,
@@ -76,16 +78,25 @@ def request_fields(exchange: Exchange) -> dict[str, Any]:
         "ttf_answer_ms": _ms(timeline.first_answer, start),
         "reasoning_ms": _ms(timeline.reasoning_s, 0.0) if timeline.first_reasoning is not None else None,
         "duration_ms": _ms(timeline.ended, start),
-        "overhead_ms": _ms(exchange.overheads.get(Stage.REQUEST), 0.0),
-        "input_tokens": tokens(usage, "prompt_tokens") or None,
-        "output_tokens": tokens(usage, "completion_tokens") or None,
-        "reasoning_tokens": tokens(usage, "completion_tokens_details", "reasoning_tokens") or None,
+        "overhead_ms": _ms(exchange.overhead_request_s, 0.0),
+        **_tokens(timeline.usage),
         "finish_reason": timeline.finish_reason,
         "bytes_in": exchange.bytes_in,
         "bytes_out": exchange.bytes_out,
-        "key_id": exchange.client,
+        "client": exchange.client,
+        "key_id": exchange.key_id,
     }
     return {key: value for key, value in fields.items() if value is not None}
+
+
+def _tokens(usage: dict[str, Any] | None) -> dict[str, int | None]:
+    if not usage:
+        return {}
+    return {
+        "input_tokens": token_count(usage, "prompt_tokens") or None,
+        "output_tokens": token_count(usage, "completion_tokens") or None,
+        "reasoning_tokens": token_count(usage.get("completion_tokens_details"), "reasoning_tokens") or None,
+    }
 
 
 def _own_code(exchange: Exchange) -> str | int | None:
@@ -98,8 +109,20 @@ def _ms(mark: float | None, start: float) -> float | None:
     return None if mark is None else round((mark - start) * 1000, 3)
 
 
-def _timestamp() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+class _Stamp:
+    """Times as text. Most lines come in the second of the line before, so that only its milliseconds are new."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._text = ""
+
+    def now(self) -> str:
+        """UTC, in milliseconds."""
+        milliseconds = time.time_ns() // 1_000_000
+        second, rest = divmod(milliseconds, 1000)
+        if second != self._second:
+            self._second, self._text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._text}.{rest:03d}Z"
 
 
 def _first_line(record: logging.LogRecord) -> str:

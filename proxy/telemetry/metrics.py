@@ -1,295 +1,124 @@
-"""The metrics of `docs/metrics.md`: the only place that knows the Prometheus client.
+"""The metrics of one application: what is counted, and the text of `/metrics`."""
 
-Labels come from the configuration and from closed enumerations, never from a client. Children are bound once per
-target, because a look-up of labels costs more than the count itself.
-"""
-
-import os
 import time
-from enum import StrEnum
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    disable_created_metrics,
-    generate_latest,
-)
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from proxy.telemetry import shared
+from proxy.telemetry.aliases import ALIASES
+from proxy.telemetry.exchange import Exchange, MemoryResult, Stage
+from proxy.telemetry.exposition import Alias, pieces
+from proxy.telemetry.families import Families
+from proxy.telemetry.process import Process
+from proxy.telemetry.registry import Family, Registry
+from proxy.telemetry.target import TargetMetrics
 
-from proxy.core.errors import Outcome
-from proxy.core.notes import parts
-from proxy.telemetry.exchange import AttemptOutcome, Exchange, Limit, Phase, Stage
-
-PREFIX = "reasoning_proxy_"
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+MULTIPROCESS = "REASONING_PROXY_METRICS_DIR"
+"""Variable that holds the folder in which several processes count."""
 UNMATCHED = "_unmatched"
 """The route of requests that matched none."""
-LONG = tuple(0.01 * 2**n for n in range(17))
-"""Seconds: OpenTelemetry's buckets for generative clients, extended to eleven minutes for long reasoning."""
-TINY = (50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3)
-"""Seconds: what the proxy itself adds."""
-TARGET = ("route", "provider", "model")
-MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-GaugeMode = Literal["livemostrecent", "livesum", "livemin"]
-"""What several processes show together: the newest value, the sum, or the least."""
-
-
-class MemoryResult(StrEnum):
-    """What happened to the reasoning memory; the closed set of the `result` label of `memory_total`."""
-
-    HIT = "hit"
-    MISS = "miss"
-    STORED = "stored"
-    EVICTED = "evicted"
-    EXPIRED = "expired"
+TargetKey = tuple[str, str, str]
+"""Route, provider and model, as the configuration has them."""
 
 
 class Metrics:
-    """All metrics of one application, in a registry of its own."""
+    """All metrics of one application. `folder`: where several processes count together; None: this one is alone."""
 
-    def __init__(self, version: str) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = CollectorRegistry()
-        self._targets: dict[tuple[str, str, str], TargetMetrics] = {}
-        self._families()
-        self._gauge("build_info", "The running version; always 1.", ("version",)).labels(version).set(1)
-        self._reload_ok = self._gauge(
-            "config_last_reload_successful", "Whether the last load of the configuration succeeded (1 or 0)."
-        )
-        self._reload_at = self._gauge(
-            "config_last_reload_success_timestamp_seconds", "Unix time of the last successful load."
-        )
-        if MULTIPROCESS not in os.environ:
-            ProcessCollector(registry=self.registry)
-
-    def _families(self) -> None:
-        count, long = self._counter, self._histogram
-        self.requests = count("requests_total", "Requests that ended.", (*TARGET, "stream", "outcome"))
-        self.duration = long("request_duration_seconds", "Head parsed to last byte sent.", (*TARGET, "stream"))
-        self.first_chunk = long("time_to_first_chunk_seconds", "To the first generated content of a stream.", TARGET)
-        self.first_reasoning = long("time_to_first_reasoning_seconds", "To the first reasoning of a stream.", TARGET)
-        self.first_answer = long(
-            "time_to_first_answer_seconds", "To the first answer text or tool call of a stream.", TARGET
-        )
-        self.reasoning = long("reasoning_duration_seconds", "Time a stream spent in reasoning.", TARGET)
-        tokens = (*TARGET, "source")
-        self.input_tokens = count("input_tokens_total", "Input tokens, cached ones included.", tokens)
-        self.output_tokens = count("output_tokens_total", "Output tokens, reasoning included.", tokens)
-        self.cached_tokens = count("cached_input_tokens_total", "Input tokens read from a cache.", tokens)
-        self.reasoning_tokens = count("reasoning_tokens_total", "Output tokens that were reasoning.", tokens)
-        self.in_flight = self._gauge("streams_in_flight", "Open streams.", ("route",), mode="livesum")
-        self.overhead = self._histogram("overhead_seconds", "Time added by the proxy itself.", ("stage",), TINY)
-        self.events = count(
-            "normalizer_events_total", "Oddities met in upstream answers.", ("provider", "model", "kind")
-        )
-        self.attempts = count("upstream_attempts_total", "Tries of upstream targets.", ("provider", "model", "outcome"))
-        self.retries = count("retries_total", "Tries of the same target again.", ("provider", "model", "reason"))
-        self.fallbacks = count(
-            "fallbacks_total", "Changes to the next target.", ("route", "from_provider", "to_provider", "reason")
-        )
-        self.available = self._gauge(
-            "upstream_available", "0 while a target of the provider cools down, else 1.", ("provider",), mode="livemin"
-        )
-        self.resting: dict[str, set[str]] = {}
-        self.notes = count(
-            "request_notes_total",
-            "Wishes that a target got otherwise than asked.",
-            ("provider", "model", "aspect", "change"),
-        )
-        self.healings = count(
-            "self_heal_total", "Remedies learnt from refusals.", ("provider", "model", "action", "field")
-        )
-        self.memory = count("memory_total", "Uses of the reasoning memory.", ("provider", "model", "result"))
+    def __init__(self, version: str, *, aliases: Iterable[str] = (), folder: Path | None = None) -> None:
+        self._store = None if folder is None else shared.SharedStore(folder)
+        self.registry = registry = Registry(self._store)
+        self.families = families = Families(registry)
+        self._neighbours = None if self._store is None else shared.Neighbourhood(registry, self._store)
+        self._process = Process(registry) if self._store is None else None
+        self._aliases: dict[str, Alias] = {}
+        for name in aliases:
+            self._aliases |= ALIASES[name]
+        self._targets: dict[TargetKey, TargetMetrics] = {}
+        self._resting: dict[str, set[str]] = {}
+        self._overheads = {stage: registry.histogram(families.overhead, stage) for stage in Stage}
+        self.lag = registry.histogram(families.lag)
+        self._reload_ok = registry.gauge(families.reload_ok)
+        self._reload_at = registry.gauge(families.reload_at)
+        self._memory = registry.gauge(families.memory_entries), registry.gauge(families.memory_bytes)
         # What leaves the memory leaves all of it, so it has no target.
-        self.forgotten = {r: self.memory.labels("", "", r) for r in (MemoryResult.EVICTED, MemoryResult.EXPIRED)}
-        self.memory_entries = self._gauge("memory_entries", "Messages in the reasoning memory.", mode="livesum")
-        self.memory_bytes = self._gauge("memory_bytes", "Bytes of the reasoning memory.", mode="livesum")
-        self.disconnects = count("client_disconnects_total", "Clients that left early.", ("route", "phase"))
-        self.limited = count("rate_limited_total", "Requests refused by our own limits.", ("route", "limit"))
-        self.overheads = {stage: self.overhead.labels(stage) for stage in Stage}
+        for result in (MemoryResult.EVICTED, MemoryResult.EXPIRED):
+            registry.counter(families.memory, "", "", result)
+        registry.gauge(families.build, version).set(1.0)
+        self.unmatched()
 
-    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
-        return Counter(PREFIX + name, text, labels, registry=self.registry)
-
-    def _histogram(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...] = LONG) -> Histogram:
-        return Histogram(PREFIX + name, text, labels, registry=self.registry, buckets=buckets)
-
-    def _gauge(self, name: str, text: str, labels: tuple[str, ...] = (), mode: GaugeMode = "livemostrecent") -> Gauge:
-        return Gauge(PREFIX + name, text, labels, registry=self.registry, multiprocess_mode=mode)
-
-    def target(self, route: str, provider: str, model: str) -> "TargetMetrics":
+    def target(self, route: str, provider: str, model: str) -> TargetMetrics:
         """The bound metrics of a configured target; `model` is the target's text in the configuration."""
         key = (route, provider, model)
         found = self._targets.get(key)
         if found is None:
             found = self._targets[key] = TargetMetrics(self, *key)
+            if provider and (provider,) not in self.families.available.series:
+                self.available(provider, model, ok=True)
         return found
 
-    def unmatched(self) -> "TargetMetrics":
+    def unmatched(self) -> TargetMetrics:
         """Where requests are counted that reached no route."""
         return self.target(UNMATCHED, "", "")
 
+    def count(self, family: Family, *labels: str, amount: float = 1.0) -> None:
+        """Counts something that is rare enough for a look-up of its labels."""
+        self.registry.counter(family, *labels).inc(amount)
+
+    def available(self, provider: str, model: str, *, ok: bool) -> None:
+        """Whether a target is asked. A provider is available while none of its targets is passed over."""
+        resting = self._resting.setdefault(provider, set())
+        (resting.discard if ok else resting.add)(model)
+        self.registry.gauge(self.families.available, provider).set(0.0 if resting else 1.0)
+
     def reloaded(self, *, ok: bool) -> None:
         """The configuration was loaded, or refused."""
-        self._reload_ok.set(1 if ok else 0)
+        self._reload_ok.set(1.0 if ok else 0.0)
         if ok:
             self._reload_at.set(time.time())
 
     def remembers(self, entries: int, size: int) -> None:
         """The reasoning memory holds so many messages, in so many bytes."""
-        self.memory_entries.set(entries)
-        self.memory_bytes.set(size)
+        self._memory[0].set(entries)
+        self._memory[1].set(size)
 
     def forgot(self, result: MemoryResult) -> None:
         """A message left the reasoning memory, evicted or expired."""
-        self.forgotten[result].inc()
+        self.count(self.families.memory, "", "", result)
 
     def ended(self, exchange: Exchange) -> None:
         """Counts a request that has ended; called once, where requests end."""
         exchange.target.ended(exchange)
-        for stage, seconds in exchange.overheads.items():
-            self.overheads[stage].observe(seconds)
+        if exchange.overhead_request_s is not None:
+            self._overheads[Stage.REQUEST].observe(exchange.overhead_request_s)
+        if exchange.overhead_first_chunk_s is not None:
+            self._overheads[Stage.FIRST_CHUNK].observe(exchange.overhead_first_chunk_s)
+        if exchange.overhead_stream_s is not None:
+            self._overheads[Stage.STREAM].observe(exchange.overhead_stream_s)
 
-    def render(self) -> bytes:
-        """The exposition text. Costs about 7 µs a line, so it is called in a thread."""
-        folder = os.environ.get(MULTIPROCESS)
-        if folder is None:
-            return generate_latest(self.registry)
-        _bury_dead_processes(Path(folder))
-        merged = CollectorRegistry()
-        MultiProcessCollector(merged, path=folder)  # type: ignore[no-untyped-call]
-        return generate_latest(merged)
+    @property
+    def series(self) -> int:
+        """Time series of the exposition, as far as they are there from the start."""
+        aliases = (family for name, family in self.registry.families.items() if name in self._aliases)
+        return self.registry.lines + sum(family.lines * len(family.series) for family in aliases)
 
+    def pieces(self, *, open_metrics: bool = False) -> Iterator[str]:
+        """The text of `/metrics` in pieces, each made in less than a millisecond, so that streams go on in between."""
+        if self._process is not None:
+            self._process.read()
+        registry: Registry | None = self.registry
+        if self._neighbours is not None:
+            for merged in self._neighbours.merged():
+                registry = merged
+                yield ""
+        if registry is not None:
+            yield from pieces(registry, self._aliases, open_metrics=open_metrics)
 
-class TargetMetrics:
-    """The metrics of one (route, provider, model), bound."""
+    def render(self, *, open_metrics: bool = False) -> bytes:
+        """The same in one."""
+        return "".join(self.pieces(open_metrics=open_metrics)).encode()
 
-    def __init__(self, metrics: Metrics, route: str, provider: str, model: str) -> None:
-        self.route, self.provider, self.model = route, provider, model
-        self._metrics = metrics
-        key = (route, provider, model)
-        self._requests = {
-            (stream, outcome): metrics.requests.labels(*key, _word(stream), outcome)
-            for stream in (False, True)
-            for outcome in Outcome
-        }
-        self._duration = {stream: metrics.duration.labels(*key, _word(stream)) for stream in (False, True)}
-        self._first_chunk = metrics.first_chunk.labels(*key)
-        self._first_reasoning = metrics.first_reasoning.labels(*key)
-        self._first_answer = metrics.first_answer.labels(*key)
-        self._reasoning = metrics.reasoning.labels(*key)
-        self._input = metrics.input_tokens.labels(*key, "reported")
-        self._output = metrics.output_tokens.labels(*key, "reported")
-        self._cached = metrics.cached_tokens.labels(*key, "reported")
-        self._reasoning_tokens = metrics.reasoning_tokens.labels(*key, "reported")
-        self._in_flight = metrics.in_flight.labels(route)
-        if provider:
-            metrics.available.labels(provider).set(0 if metrics.resting.get(provider) else 1)
-        self._attempts = {o: metrics.attempts.labels(provider, model, o) for o in AttemptOutcome} if provider else {}
-        self._disconnects = {phase: metrics.disconnects.labels(route, phase) for phase in Phase}
-        self._limited = {limit: metrics.limited.labels(route, limit) for limit in Limit}
-
-    def opened(self) -> None:
-        """A stream of this route is open."""
-        self._in_flight.inc()
-
-    def closed(self) -> None:
-        """A stream of this route is no longer open."""
-        self._in_flight.dec()
-
-    def attempt(self, outcome: AttemptOutcome, events: dict[str, int]) -> None:
-        """A try of this target ended, having met these oddities (kind → count)."""
-        self._attempts[outcome].inc()
-        for kind, count in events.items():
-            self._metrics.events.labels(self.provider, self.model, kind).inc(count)
-
-    def retry(self, reason: AttemptOutcome) -> None:
-        """This target is tried once more, after a try that ended so."""
-        self._metrics.retries.labels(self.provider, self.model, reason).inc()
-
-    def fallback(self, reason: AttemptOutcome, to: "TargetMetrics") -> None:
-        """The target `to` is tried next, after a try of this one that ended so."""
-        self._metrics.fallbacks.labels(self.route, self.provider, to.provider, reason).inc()
-
-    def available(self, ok: bool, model: str | None = None) -> None:
-        """The target came back, or is passed over from now on. `model`: as the provider calls it, where that differs."""
-        resting = self._metrics.resting.setdefault(self.provider, set())
-        (resting.discard if ok else resting.add)(model or self.model)
-        self._metrics.available.labels(self.provider).set(0 if resting else 1)
-
-    def healed(self, action: str, field: str) -> None:
-        """A refused request to this target was mended; both words are of closed sets (`core/healing.py`)."""
-        self._metrics.healings.labels(self.provider, self.model, action, field).inc()
-
-    def remembered(self, result: MemoryResult, count: int) -> None:
-        """So many messages of a request to this target were put back, missing, or stored."""
-        if count:
-            self._metrics.memory.labels(self.provider, self.model, result).inc(count)
-
-    def ended(self, exchange: Exchange) -> None:
-        """A request ended with this target."""
-        timeline, start = exchange.timeline, exchange.started
-        self._requests[exchange.stream, exchange.outcome].inc()
-        self._duration[exchange.stream].observe((timeline.ended or start) - start)
-        if exchange.outcome is Outcome.CLIENT_DISCONNECT:
-            self._disconnects[exchange.phase].inc()
-        if exchange.limited is not None:
-            self._limited[exchange.limited].inc()
-        if exchange.stream:
-            self._times(exchange)
-        if timeline.usage:
-            self._tokens(timeline.usage)
-        for note in exchange.notes:
-            self._metrics.notes.labels(self.provider, self.model, *parts(note)).inc()
-
-    def _times(self, exchange: Exchange) -> None:
-        timeline, start = exchange.timeline, exchange.started
-        if timeline.first_chunk is not None:
-            self._first_chunk.observe(timeline.first_chunk - start)
-        if timeline.first_reasoning is not None:
-            self._first_reasoning.observe(timeline.first_reasoning - start)
-            self._reasoning.observe(timeline.reasoning_s)
-        if timeline.first_answer is not None:
-            self._first_answer.observe(timeline.first_answer - start)
-
-    def _tokens(self, usage: dict[str, Any]) -> None:
-        self._input.inc(tokens(usage, "prompt_tokens"))
-        self._output.inc(tokens(usage, "completion_tokens"))
-        self._cached.inc(tokens(usage, "prompt_tokens_details", "cached_tokens"))
-        self._reasoning_tokens.inc(tokens(usage, "completion_tokens_details", "reasoning_tokens"))
-
-
-def tokens(usage: dict[str, Any], *path: str) -> int:
-    """A token count at this path of a normalised usage object; 0 where there is none."""
-    value: Any = usage
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, int) and value > 0 else 0
-
-
-def prepare_multiprocess(folder: Path) -> None:
-    """Makes the folder that workers share, empty: process ids repeat, and a new worker must not continue an old file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.db"):
-        old.unlink()
-    os.environ[MULTIPROCESS] = str(folder)
-
-
-def _bury_dead_processes(folder: Path) -> None:
-    for file in folder.glob("gauge_live*_*.db"):
-        pid = int(file.stem.rsplit("_", 1)[1])
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            mark_process_dead(pid, path=str(folder))  # type: ignore[no-untyped-call]
-        except PermissionError:
-            continue
-
-
-def _word(value: bool) -> str:
-    return "true" if value else "false"
+    def close(self) -> None:
+        """Nothing is counted any more."""
+        if self._neighbours is not None and self._store is not None:
+            self._neighbours.close()
+            self._store.close()

@@ -15,7 +15,7 @@ from proxy.core.timeline import Timeline
 from proxy.core.upstream_error import from_payload
 from proxy.settings.model import Provider
 from proxy.telemetry.exchange import AttemptOutcome, Exchange
-from proxy.telemetry.metrics import TargetMetrics
+from proxy.telemetry.target import TargetMetrics
 from proxy.upstream import authority
 from proxy.upstream.deadline import Deadline, Wait
 from proxy.upstream.engine import Engine, UpstreamResponse
@@ -178,6 +178,8 @@ class Attempt:
             self.deadline.stop()
             if self._timeline.upstream_written is not None:
                 self._candidate.metrics.attempt(self.outcome, self._timeline.events)
+            if self._exchange.trace is not None:
+                self._exchange.trace.tried(self._exchange, self.outcome)
             if self._response is not None and self._complete:
                 self._response.release()
             elif self._response is not None:
@@ -188,6 +190,9 @@ class Attempt:
         self._exchange.notes = question.notes
         self._question = question
         head = authority.headers(self._candidate.provider, self._client_key, _ACCEPT[self._kind])
+        if (trace := self._exchange.trace) is not None:
+            told = trace.attempt(self._exchange, self._candidate.provider.base_url)
+            head |= told if self._candidate.provider.propagate_trace else {}
         response = await self._open(head, question.body)
         question.body = b""
         if response.status >= 300:  # noqa: PLR2004 - HTTP's successes end there

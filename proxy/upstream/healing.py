@@ -8,7 +8,7 @@ from typing import Any
 from proxy.core.dialect import Manner
 from proxy.core.healing import Remedy, diagnose, heal
 from proxy.telemetry.logs import Log
-from proxy.telemetry.metrics import TargetMetrics
+from proxy.telemetry.target import TargetMetrics
 
 MOST = 4096
 """Targets remembered; the one used longest ago is forgotten first. Wildcard routes take model names from clients."""

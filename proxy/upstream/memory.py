@@ -10,7 +10,9 @@ from typing import Any
 from proxy.core.dialect import History
 from proxy.core.history import Message
 from proxy.core.memory import BOUNDS, SAID, Bounds, Conversation, Keep, complete, worth_keeping
-from proxy.telemetry.metrics import MemoryResult, Metrics, TargetMetrics
+from proxy.telemetry.exchange import MemoryResult
+from proxy.telemetry.metrics import Metrics
+from proxy.telemetry.target import TargetMetrics
 
 ENTRY_BYTES = 768
 """What an entry needs beside its content: key, two places in an order, time, objects' heads (a test measures it)."""

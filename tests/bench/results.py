@@ -16,7 +16,7 @@ RATIOS = Path(__file__).with_name("ratios.json")
 TOLERANCE = 1.5
 """A ratio may be this many times the committed one: shared machines move single figures by a third."""
 REFERENCES = ("bare", "nginx")
-_PACKAGES = ("httptools", "httpx2", "orjson", "prometheus-client", "starlette", "uvicorn", "uvloop")
+_PACKAGES = ("httptools", "httpx2", "orjson", "starlette", "uvicorn", "uvloop")
 Samples = dict[str, dict[str, dict[str, list[float]]]]
 
 

@@ -10,6 +10,7 @@ import httpx2
 import openai
 import pytest
 
+from tests.support.samples import samples, total
 from tests.support.scripted import Asked, Script, Upstream, Wire, delta, scripted
 from tests.support.server import Running, running, settings_of
 
@@ -71,11 +72,7 @@ def sdk(proxy: Running, key: str = "any") -> Iterator[openai.OpenAI]:
 
 
 def counted(proxy: Running, result: str) -> float:
-    registry = proxy.service.metrics.registry
-    samples = [
-        one for family in registry.collect() for one in family.samples if one.name == "reasoning_proxy_memory_total"
-    ]
-    return sum(one.value for one in samples if one.labels["result"] == result)
+    return total(samples(proxy.service.metrics.render()), "memory_total", result=result)
 
 
 # --- upstreams ---

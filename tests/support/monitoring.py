@@ -76,8 +76,8 @@ def filled(expression: str, interval: str = "1m") -> str:
 def exposed() -> set[str]:
     """Every series name that `/metrics` can have."""
     suffixes = {"counter": ("",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
-    families = re.findall(r"^# TYPE (\w+) (\w+)$", Metrics("1").render().decode(), re.MULTILINE)
-    return {f"{name}{suffix}" for name, kind in families for suffix in suffixes[kind]}
+    families = Metrics("1").registry.families.values()
+    return {f"{family.name}{suffix}" for family in families for suffix in suffixes[family.kind]}
 
 
 def named(expression: str) -> set[str]:

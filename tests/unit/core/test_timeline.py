@@ -1,6 +1,6 @@
 """When what happened."""
 
-from proxy.core.timeline import Timeline
+from proxy.core.timeline import GAPS, Timeline
 
 
 def test_reasoning_ends_with_the_first_answer() -> None:
@@ -55,3 +55,25 @@ def test_oddities_are_counted_by_kind() -> None:
     for kind in ("a", "b", "a"):
         line.count(kind)
     assert line.events == {"a": 2, "b": 1}
+
+
+def test_gaps_are_counted_by_what_was_waited_for() -> None:
+    line = Timeline(0.0)
+    for now in (1.0, 1.5, 1.5, 2.0):
+        line.reasoning(now)
+    for now in (2.0, 32.0, 32.001):
+        line.answer(now)
+    reasoning, answer = line.reasoning_gaps, line.answer_gaps
+    assert reasoning is not None
+    assert answer is not None
+    assert {GAPS[place]: count for place, count in enumerate(reasoning[:-2]) if count} == {0.64: 2.0}
+    assert reasoning[-2:] == [0.0, 1.0]
+    assert [count for count in answer[:-2] if count] == [1.0]
+    assert answer[-2] == 1.0  # longer than all classes
+    assert round(answer[-1], 3) == 30.001
+
+
+def test_first_content_ends_no_gap() -> None:
+    line = Timeline(0.0)
+    line.answer(5.0)
+    assert line.answer_gaps is line.reasoning_gaps is None

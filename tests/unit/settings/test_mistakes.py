@@ -28,7 +28,7 @@ HOUSE = "providers: {h: {base_url: http://h/v1}}\n"
         (HEAD + HOUSE + ROUTE + "sever: {}", 't.yaml:4:1 sever: unknown key (did you mean "server"?)'),
         (
             HEAD + HOUSE + ROUTE + "zzz: {}",
-            "t.yaml:4:1 zzz: unknown key (known are version, server, clients, providers, routes)",
+            "t.yaml:4:1 zzz: unknown key (known are version, server, metrics, logs, traces, clients, providers, routes)",
         ),
         (
             HEAD + ROUTE + "providers:\n  house: {base_ur: http://h/v1}\n  h: {base_url: http://h}",
