@@ -29,7 +29,8 @@ CREDIT = 4
 _PROBE = b'"' + PROBE.encode() + b'"'
 _PAYLOAD = re.compile(rb"data: ?")
 _INSIDE = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
-_SPACE = b" "
+_BETWEEN = b"|"
+_WHITE_END = b" |"
 _ESCAPE = b"\\"
 
 
@@ -74,8 +75,6 @@ class Frame:
         """The texts of the events that have this frame, one after the other from `at`, as JSON writes them; their end."""
         if len(self.given) > 2:  # noqa: PLR2004 - the text stands in more than one place
             return self._repeated(data, at)
-        if self.watched and not self.choice.literal:
-            return self._watched(data, at)
         head, tail, size = self.head, self.tail, self.size
         texts: list[bytes] = []
         while data.startswith(head, at):
@@ -88,26 +87,6 @@ class Frame:
             if end == start:
                 break
             texts.append(data[start:end])
-            at = end + len(tail)
-        return texts, at
-
-    def _watched(self, data: bytes, at: int) -> tuple[list[bytes], int]:
-        """The same where a text may hold a delimiter: one that could, or that has an escape, has to be parsed."""
-        splitter = self.choice.splitter
-        stops, white = ((), False) if splitter is None else (splitter.heads, splitter.holds_white)
-        found = [_ESCAPE, *map(str.encode, stops)]
-        head, tail, size = self.head, self.tail, self.size
-        texts: list[bytes] = []
-        while data.startswith(head, at):
-            start = at + size
-            end = data.find(b'"', start)
-            if end == start or not data.startswith(tail, end) or (white and data.startswith(_SPACE, end - 1)):
-                break
-            text = data[start:end]
-            for stop in found:
-                if stop in text:
-                    return texts, at
-            texts.append(text)
             at = end + len(tail)
         return texts, at
 
@@ -126,12 +105,59 @@ class Frame:
             at = end + len(tail)
         return texts, at
 
-    def leaving(self, texts: list[bytes]) -> bytes:
+    def sure(self, texts: list[bytes], *, look: bool) -> int:
+        """How many of the texts, from the first one on, hold nothing that could be, or hold back, a delimiter.
+
+        `look`: whether all of them together may be clean. White space other than a space, and characters in disguise,
+        are escapes in JSON.
+        """
+        splitter = self.choice.splitter
+        if not self.watched or self.choice.literal or splitter is None:
+            return len(texts)
+        stops = [_ESCAPE, *map(str.encode, splitter.heads)]
+        if splitter.holds_white:
+            stops.append(_WHITE_END)
+        if look and not _any_in(stops, _BETWEEN.join(texts) + _BETWEEN):
+            return len(texts)
+        for count, text in enumerate(texts):
+            if _any_in(stops, text + _BETWEEN):
+                return count
+        return len(texts)
+
+    def leaving(self, texts: list[bytes], joined: bytes) -> bytes:
         """What leaves for these texts. JSON has several ways to write a text with escapes; one of them leaves."""
-        plain = texts if self.verbatim else [_rewritten(text) if _ESCAPE in text else text for text in texts]
+        plain = texts
+        if _ESCAPE in joined and not self.verbatim:
+            plain = [_rewritten(text) if _ESCAPE in text else text for text in texts]
         if len(self.left) > 2:  # noqa: PLR2004 - the text stands in more than one place
             return b"".join([text.join(self.left) for text in plain])
         return self.left[0] + self.glue.join(plain) + self.left[1]
+
+
+class _Run:
+    """Events of one frame that follow each other in a read, some of which have to be parsed."""
+
+    __slots__ = ("at", "end", "frame", "texts")
+
+    def __init__(self, frame: Frame, at: int, texts: list[bytes], end: int) -> None:
+        self.frame = frame
+        self.at = at
+        self.texts = texts
+        self.end = end
+
+    def after(self, count: int) -> int:
+        """Where the first `count` events end."""
+        frame = self.frame
+        return self.at + sum(map(len, self.texts[:count])) + count * (frame.size + len(frame.tail))
+
+    def skip_to(self, at: int) -> bool:
+        """Forgets the events before `at`; False where none begins there."""
+        count = 0
+        while self.at < at and count < len(self.texts):
+            self.at += self.frame.size + len(self.texts[count]) + len(self.frame.tail)
+            count += 1
+        self.texts = self.texts[count:]
+        return self.at == at and bool(self.texts)
 
 
 class BytePath:
@@ -143,10 +169,12 @@ class BytePath:
         self._credit = CREDIT
         self._ways: set[tuple[int, str]] = set()  # index of a choice, and how it was met to speak
         self._parsed_to = 0
+        self._rest: _Run | None = None
 
     def begin(self) -> None:
         """A new read: `take` counts its bytes from 0."""
         self._parsed_to = 0
+        self._rest = None
 
     def take(self, data: bytes, at: int) -> tuple[int, bytes, Kind] | None:
         """Takes the events at `at` of `data` that have one frame: their end, what leaves for them, what they generate.
@@ -157,19 +185,35 @@ class BytePath:
             return None
         for frame in self._frames:
             if data.startswith(frame.head, at) and may(frame.choice, frame.said):
-                texts, end = frame.texts(data, at)
+                texts, end = self._run(frame, data, at)
                 if not texts:
                     continue
+                joined = _BETWEEN.join(texts)
                 try:
-                    _enter(frame, texts)
+                    _enter(frame, texts, joined)
                 except orjson.JSONDecodeError:
                     self._parsed_to = end
                     return None
                 if not frame.met:
                     frame.met = True
                     self._credit += 1
-                return end, data[at:end] if frame.same else frame.leaving(texts), frame.said.kind
+                return end, data[at:end] if frame.same else frame.leaving(texts, joined), frame.said.kind
         return None
+
+    def _run(self, frame: Frame, data: bytes, at: int) -> tuple[list[bytes], int]:
+        """The texts from `at` that need no look, and their end. Each event is looked for once in a read."""
+        run = self._rest
+        known = run is not None and run.frame.given == frame.given and run.skip_to(at)
+        if run is None or not known:
+            run = _Run(frame, at, *frame.texts(data, at))
+        count = frame.sure(run.texts, look=not known)
+        self._rest = None
+        if count == len(run.texts):
+            return run.texts, run.end
+        self._rest = run
+        texts, end = run.texts[:count], run.after(count)
+        self._parsed_to = run.after(count + 1)
+        return texts, end
 
     def learn(self, block: bytes) -> None:
         """Looks at the lines of an event that the normalizer has just been fed, and keeps its frame if it has one."""
@@ -218,12 +262,19 @@ def _end(data: bytes, start: int) -> int:
     return found.end() if found else start
 
 
-def _enter(frame: Frame, texts: list[bytes]) -> None:
+def _any_in(stops: list[bytes], text: bytes) -> bool:
+    for stop in stops:  # noqa: SIM110 - a generator costs as much as the search
+        if stop in text:
+            return True
+    return False
+
+
+def _enter(frame: Frame, texts: list[bytes], joined: bytes) -> None:
     """Enters into the choice what was said. Raises JSONDecodeError where a text is not the inside of one JSON string.
 
-    A space between two texts lets nothing of the one complete what the other lacks.
+    What stands between two texts lets nothing of the one complete what the other lacks.
     """
-    value: str = orjson.loads(b'"' + b" ".join(texts) + b'"')
+    value: str = orjson.loads(b'"' + joined + b'"')
     said, choice = frame.said, frame.choice
     if said.way == "content":
         return

@@ -78,8 +78,11 @@ class Spoken:
         """Whether the delta or message says just this, in the canonical way, so that it may leave as it came."""
         if not self.plain:
             return False
-        said = [(True, delta.get("reasoning_content")), (False, delta.get("content"))]
-        return self.pieces == [(is_reasoning, text) for is_reasoning, text in said if text]
+        reasoning, content = delta.get("reasoning_content"), delta.get("content")
+        said = [(True, reasoning)] if reasoning else []
+        if content:
+            said.append((False, content))
+        return self.pieces == said
 
 
 class Choice:
@@ -165,7 +168,7 @@ class Choice:
 
     def _read_fields(self, delta: dict[str, Any], spoken: Spoken) -> None:
         text = key = ""
-        for name in self.reader.fields:
+        for name in () if self.reader.names.isdisjoint(delta) else self.reader.fields:
             given = delta.get(name)
             if given is None or given == "":
                 continue

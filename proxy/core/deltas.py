@@ -14,6 +14,7 @@ PARTS_KEY = "content_parts"
 """Where items of a list-typed content go that are neither reasoning nor text (images, references)."""
 
 _MOVED = frozenset({"delta", "message", "messages", "usage", "finish_reason", "logprobs"})
+_SPOKEN = frozenset({"role", "content", "tool_calls"})
 _EMPTY: tuple[Any, ...] = (None, "", [], {}, False)
 
 
@@ -85,10 +86,10 @@ def choice_objects(
 
 def says_more(choice: dict[str, Any], delta: dict[str, Any], reader: DialectReader) -> bool:
     """Whether a choice without text, tool calls and finish reason still holds something worth sending."""
-    known = {"role", "content", "tool_calls", *reader.fields}
-    if any(value not in _EMPTY for key, value in delta.items() if key not in known):
-        return True
-    return any(value not in _EMPTY for key, value in choice.items() if key not in _MOVED and key != "index")
+    for key, value in delta.items():
+        if key not in _SPOKEN and key not in reader.names and value not in _EMPTY:
+            return True
+    return any(choice[key] not in _EMPTY for key in choice.keys() - _MOVED if key != "index")
 
 
 def without_text(chunks: list[Chunk], reader: DialectReader) -> list[Chunk]:
@@ -135,6 +136,8 @@ def _put_parts(out: dict[str, Any], spoken: Spoken, reader: DialectReader) -> No
 
 def _merged(pieces: list[Piece]) -> list[Piece]:
     """Neighbours of one kind as one."""
+    if len(pieces) < 2:  # noqa: PLR2004 - no neighbours
+        return pieces
     out: list[Piece] = []
     for is_reasoning, text in pieces:
         if out and out[-1][0] == is_reasoning:

@@ -71,6 +71,8 @@ def framed(event: dict[str, Any], choices: list[dict[str, Any]]) -> list[Chunk]:
 
 def carries_more(event: dict[str, Any]) -> bool:
     """Whether an event holds anything beside its frame, choices and usage."""
+    if event.keys() <= FRAME:
+        return False
     return any(value not in _EMPTY for key, value in event.items() if key not in FRAME)
 
 

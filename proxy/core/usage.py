@@ -19,14 +19,20 @@ def find(chunk: dict[str, Any]) -> dict[str, Any] | None:
 
     It stands in `usage`, in the first choice, or in the host's own object beside them, whose key begins with `x_`.
     """
+    if (usage := _counts(chunk)) is not None:
+        return usage
     choices = chunk.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    own = [chunk[key] for key in chunk if key[:2] == "x_"]
-    for place in (chunk, first, *own):
-        usage = place.get("usage") if isinstance(place, dict) else None
-        if isinstance(usage, dict) and any(value is not None for value in usage.values()):
+    if isinstance(choices, list) and choices and (usage := _counts(choices[0])) is not None:
+        return usage
+    for key, value in chunk.items():
+        if key[:2] == "x_" and (usage := _counts(value)) is not None:
             return usage
     return None
+
+
+def _counts(place: Any) -> dict[str, Any] | None:
+    usage = place.get("usage") if isinstance(place, dict) else None
+    return usage if isinstance(usage, dict) and any(value is not None for value in usage.values()) else None
 
 
 def canonical(usage: dict[str, Any], excludes: Excludes = "auto") -> dict[str, Any]:

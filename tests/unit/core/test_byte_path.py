@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from proxy.core.byte_path import CREDIT, MAX_FRAMES, PROBE, BytePath
+from proxy.core.byte_path import CREDIT, MAX_FRAMES, PROBE, BytePath, Frame
 from proxy.core.dialect import Dialect, Tags
 from proxy.core.normalizer import Normalizer
 from tests.support.paths import both
@@ -238,3 +238,33 @@ def test_arguments_in_pieces_are_followed_on_either_path() -> None:
     data = body(chunk(ROLE), *(chunk({"tool_calls": [one]}) for one in entries), chunk({}, "tool_calls"))
     out = both([data], context()).out
     assert b'"index":1,"id":"d"' in out
+
+
+@pytest.mark.parametrize("tags", [Tags(), Tags(trim="none"), Tags(position="anywhere", blocks="all", trim="inner")])
+def test_a_run_in_one_read_goes_on_behind_each_text_that_was_parsed(
+    tags: Tags, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    texts_of = Frame.texts
+
+    def counted(frame: Frame, data: bytes, at: int) -> tuple[list[bytes], int]:
+        found = texts_of(frame, data, at)
+        looked.append(len(found[0]))
+        return found
+
+    monkeypatch.setattr(Frame, "texts", counted)
+    words = ["<think>", *"abcd", "e ", *"fgh", "i\n", "\n", *"jkl", "a < b", *"mno", "\u00e9", "p|", " |", *"qrs"]
+    words += ["</think>", *"tuvw", "x ", "<", *"yz"]
+    data = body(chunk(ROLE), *(chunk({"content": one}) for one in words), chunk({}, "stop"))
+    out = both([data], context(Dialect(tags=tags))).out
+    assert "".join(words).encode() not in out
+    assert sum(looked) <= len(words), "an event was looked at twice"
+    assert max(looked) > 10
+
+
+def test_an_escape_in_front_of_a_quote_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ['say "x"', "\\", 'a"', "\\\\", '"', "b"]
+    deltas = [{"reasoning": one, "reasoning_content": one} for one in ["a", "b", *words, "c"]]
+    data = body(chunk(ROLE), *map(chunk, deltas), chunk({}, "stop"))
+    said = [json.loads(one[6:])["choices"][0]["delta"] for one in both([data], context()).out.split(b"\n\n")[:-2]]
+    assert "".join(one.get("reasoning_content", "") for one in said) == "ab" + "".join(words) + "c"
