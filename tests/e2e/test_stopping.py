@@ -42,17 +42,21 @@ def test_third_interrupt_waits_for_nobody(tmp_path: Path) -> None:
         while True:
             await wire.event(delta({"content": "x" * 100_000}))
 
-    with scripted(never_mind) as upstream, process(tmp_path, upstream.url, drain="60s") as proxy:
-        with proxy.client() as client, client.stream("POST", CHAT, json={**BODY, "stream": True}) as response:
-            pieces = response.iter_raw()
-            next(pieces)  # and no more: what is left cannot be sent
-            time.sleep(0.5)
-            for _ in range(3):
-                proxy.process.send_signal(signal.SIGINT)
-                time.sleep(0.2)
-            began = time.monotonic()
-            proxy.process.wait(10)
-            took = time.monotonic() - began
+    with (
+        scripted(never_mind) as upstream,
+        process(tmp_path, upstream.url, drain="60s") as proxy,
+        proxy.client() as client,
+        client.stream("POST", CHAT, json={**BODY, "stream": True}) as response,
+    ):
+        pieces = response.iter_raw()
+        next(pieces)  # and no more: what is left cannot be sent
+        time.sleep(0.5)
+        for _ in range(3):
+            proxy.process.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+        began = time.monotonic()
+        proxy.process.wait(10)
+        took = time.monotonic() - began
     assert took < 3
 
 
