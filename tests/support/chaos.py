@@ -82,13 +82,13 @@ class Chaos:
         self.proxy = proxy
         self.client = client
         self._requests = 0
-        self._well = self._healthy()
+        self.well = self.healthy()
 
     def run(self, fault: Fault) -> Seen:
         """Asks for the fault, with a stream of somebody else beside it."""
         before = self._counts()
         beside: list[str] = []
-        other = threading.Thread(target=lambda: beside.append(self._healthy()))
+        other = threading.Thread(target=lambda: beside.append(self.healthy()))
         other.start()
         body = {"model": fault.route, "stream": fault.stream, "messages": MESSAGES, "user": fault.name}
         response = self.client.post(CHAT, json=body)
@@ -99,9 +99,9 @@ class Chaos:
         counted = tuple(
             f"{name} {after[name] - before.get(name, 0)}" for name in sorted(after) if after[name] != before.get(name)
         )
-        return _seen(response, counted, undisturbed=beside == [self._well])
+        return _seen(response, counted, undisturbed=beside == [self.well])
 
-    def _healthy(self) -> str:
+    def healthy(self) -> str:
         """The hash of a stream's bytes."""
         with httpx2.Client(base_url=self.proxy.url, timeout=30, verify=False) as client:
             body = {"model": "well", "stream": True, "messages": MESSAGES}
