@@ -16,6 +16,7 @@ _WHEELS = {
     "llm-rosetta": "llm-rosetta==0.13.0",
 }
 _PACKAGES = {"portkey": "@portkey-ai/gateway@1.15.2"}
+PINNED = (*_WHEELS, *_PACKAGES)
 
 
 def install() -> int:

@@ -11,14 +11,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.bench import goals, page, plots, probe, processes, results
+from tests.bench import goals, install, page, plots, probe, processes, results
 from tests.bench import kit as kits
 from tests.bench.answers import DIALECTS, SHAPES, WrongAnswerError, answer, request_of
 from tests.bench.cells import cpu_cells, doubled_then_halved
 from tests.bench.extents import extent_cells
 from tests.bench.kit import Kit, Loaded
 from tests.bench.load import percentiles
-from tests.bench.peers import BARE, NGINX, OURS
+from tests.bench.peers import BARE, NGINX, OURS, PEERS, Site
 from tests.bench.results import Results
 from tests.bench.table import text
 
@@ -351,3 +351,31 @@ def test_a_page_without_marks_is_left_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="not both marks"):
         page.write(Results("c"), cpu_cells(), path)
     assert path.read_text(encoding="utf-8") == f"before\n{page.BEGIN}\nno end\n"
+
+
+def test_versions_of_installed_peers_are_read_where_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(install, "FOLDER", tmp_path)
+    (tmp_path / "vllm-router/lib/python3.11/site-packages/vllm_router-0.1.17.dist-info").mkdir(parents=True)
+    package = tmp_path / "portkey/node_modules/@portkey-ai/gateway/package.json"
+    package.parent.mkdir(parents=True)
+    package.write_text('{"version": "1.15.2"}', encoding="utf-8")
+    found = install.installed()
+    found.pop("nginx", None)
+    assert found == {"vllm-router": "0.1.17", "portkey": "1.15.2"}
+
+
+def test_every_peer_that_is_installed_is_one_that_is_measured() -> None:
+    measured = {peer.name for peer in PEERS}
+    assert set(install.PINNED) <= measured
+    assert {OURS.name, BARE.name, NGINX.name} == measured - set(install.PINNED)
+
+
+def test_a_peer_is_told_everything_it_has_to_know(tmp_path: Path) -> None:
+    site = Site(4711, "http://127.0.0.1:4712/v1", tmp_path, 1, ("burst.reasoning_content.9.0",))
+    for peer in PEERS:
+        written = set(tmp_path.iterdir())
+        command = " ".join(peer.command(site))
+        new = "".join(path.read_text(encoding="utf-8") for path in set(tmp_path.iterdir()) - written)
+        headers = "".join(peer.headers(site.upstream).values())
+        assert "4711" in command + new, peer.name
+        assert "4712" in command + new + headers, peer.name
