@@ -22,10 +22,10 @@ from proxy.edge import application
 from proxy.edge.listeners import bind, listening, signals, web_config
 from proxy.edge.service import Load, Service, refuse_too_many
 from proxy.settings import Settings, SettingsError, load
-from proxy.telemetry import shared
+from proxy.telemetry import registry
 from proxy.telemetry.lag import LagSampler
 from proxy.telemetry.logs import Forward, Log
-from proxy.telemetry.metrics import MULTIPROCESS, Metrics
+from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.traces import tracer_of
 
 SALT = "REASONING_PROXY_KEY_SALT"
@@ -37,8 +37,7 @@ LISTEN, ADMIN = "REASONING_PROXY_LISTEN", "REASONING_PROXY_ADMIN"
 
 def create_app(settings: Settings, *, reread: Load | None = None, log: Log | None = None) -> Starlette:
     """The ASGI application of these settings. `reread` loads them again; None: there is nothing to reload."""
-    folder = os.environ.get(MULTIPROCESS)
-    metrics = Metrics(__version__, aliases=settings.telemetry.aliases, folder=None if folder is None else Path(folder))
+    metrics = Metrics(__version__, aliases=settings.telemetry.aliases)
     service = Service(
         settings,
         metrics=metrics,
@@ -58,7 +57,9 @@ def create_app(settings: Settings, *, reread: Load | None = None, log: Log | Non
             stack.callback(lag.stop)
             if settings.server.admin is not None:
                 await stack.enter_async_context(
-                    listening(application.admin(service), settings.server.admin, shared=folder is not None)
+                    listening(
+                        application.admin(service), settings.server.admin, shared=registry.MULTIPROCESS in os.environ
+                    )
                 )
             with signals(service):
                 yield
@@ -90,8 +91,8 @@ def serve(settings: Settings, *, workers: int = 1, source: Path | None = None) -
         os.environ |= {ADMIN: settings.server.admin} if settings.server.admin else {}
         os.environ.setdefault(SALT, secrets.token_hex())
         with tempfile.TemporaryDirectory(prefix="reasoning-proxy-metrics-") as folder:
-            os.environ.setdefault(MULTIPROCESS, folder)
-            shared.prepare(Path(os.environ[MULTIPROCESS]))
+            os.environ.setdefault(registry.MULTIPROCESS, folder)
+            registry.share(Path(os.environ[registry.MULTIPROCESS]))
             config = web_config("proxy.app:from_environment", settings.server.drain_s, workers=workers)
             _Workers(config, [bound]).run()
         return 0

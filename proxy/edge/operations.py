@@ -11,7 +11,6 @@ from proxy.core.errors import ModelNotFound, NoTarget, RequestInvalid, ShuttingD
 from proxy.edge import answers, heads, keys
 from proxy.edge.service import Service
 from proxy.routing import ResolvedTarget, targets
-from proxy.telemetry import exposition
 
 
 class Operations:
@@ -36,17 +35,13 @@ class Operations:
         return answers.json({"status": "ready"})
 
     async def metrics(self, request: Request) -> Response:
-        """The exposition. Between its pieces the streams have their turn: on this thread, nothing else can hold them up."""
+        """The exposition; made in a thread, so that the streams go on."""
         if self._ask_key:
             keys.identify(heads.headers_of(request.scope), self._service.state.settings.clients)
         self._service.health.review(self._service.clock())
-        wanted = exposition.accepts_open_metrics(request.headers.get("accept", ""))
-        made: list[bytes] = []
-        for piece in self._service.metrics.pieces(open_metrics=wanted):
-            made.append(piece.encode())
-            await asyncio.sleep(0)
-        content_type = exposition.OPEN_METRICS if wanted else exposition.TEXT
-        return Response(b"".join(made), headers={"content-type": content_type})
+        accept = request.headers.get("accept", "")
+        text, content_type = await asyncio.to_thread(self._service.metrics.exposition, accept)
+        return Response(text, headers={"content-type": content_type})
 
     async def reload(self, request: Request) -> Response:
         """Reads the configuration again."""

@@ -14,7 +14,7 @@ from proxy.routing import Allowed, Match, ResolvedTarget, Standing, Table, permi
 from proxy.settings import Mistake, Settings, SettingsError
 from proxy.settings.model import Target
 from proxy.telemetry.logs import Log
-from proxy.telemetry.metrics import Metrics
+from proxy.telemetry.metrics import Metrics, series_of
 from proxy.telemetry.traces import Passing, Tracer
 from proxy.upstream.engine import Engine, engine_of
 from proxy.upstream.healing import Healings
@@ -80,15 +80,16 @@ class State:
 
 def refuse_too_many(settings: Settings) -> None:
     """Raises SettingsError where the routes make more time series than they may."""
-    metrics = Metrics("", aliases=settings.telemetry.aliases)
-    for route in settings.routes:
-        for target in route.targets:
-            metrics.target(route.model, target.provider.name, target.model)
-    most = settings.telemetry.max_series
-    if metrics.series > most:
+    made, most = _series(settings), settings.telemetry.max_series
+    if made > most:
         hint = "raise it, or have fewer routes and targets: each of them has its own series"
-        message = f"the routes make {metrics.series} time series, and {most} are allowed"
+        message = f"the routes make {made} time series, and {most} are allowed"
         raise SettingsError([Mistake(settings.source, 0, 0, "metrics.max_series", message, hint)])
+
+
+def _series(settings: Settings) -> int:
+    keys = ((route.model, one.provider.name, one.model) for route in settings.routes for one in route.targets)
+    return series_of(keys, settings.telemetry.aliases)
 
 
 def _key_ids(settings: Settings, salt: bytes) -> dict[str, str]:
@@ -133,7 +134,7 @@ class Service:
         self.state = State.of(settings, self._salt)
         self._bind(settings)
         metrics.reloaded(ok=True)
-        log.event("info", "started", series=metrics.series, max_series=settings.telemetry.max_series)
+        log.event("info", "started", series=_series(settings), max_series=settings.telemetry.max_series)
 
     def _bind(self, settings: Settings) -> None:
         for route in settings.routes:

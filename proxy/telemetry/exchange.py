@@ -95,8 +95,8 @@ class Exchange:
     """Tells client keys apart in logs, and says nothing of them."""
     trace_id: str | None = None
     """Of the caller's trace, or of ours."""
-    exemplar: str | None = None
-    """The same where the trace is sampled."""
+    exemplar: dict[str, str] | None = None
+    """The same as the labels of an exemplar, where the trace is sampled."""
     trace: "RequestTrace | None" = None
     """Its spans; None where none are made."""
     answering: str = ""

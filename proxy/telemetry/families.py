@@ -4,7 +4,7 @@ Labels come from the configuration and from closed enumerations, never from a cl
 """
 
 from proxy.core.timeline import GAPS
-from proxy.telemetry.registry import Family, Kind, Merge, Registry
+from proxy.telemetry.registry import CounterSeries, GaugeMode, GaugeSeries, HistogramSeries, Maker
 
 PREFIX = "reasoning_proxy_"
 LONG = tuple(0.01 * 2**n for n in range(17))
@@ -19,10 +19,10 @@ _UPSTREAM = ("provider", "model")
 
 
 class Families:
-    """All families of one registry."""
+    """All families. What bears labels is bound with `labels(...)`; see there for their order."""
 
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+    def __init__(self, maker: Maker) -> None:
+        self._maker = maker
         self._requests()
         self._tokens()
         self._upstreams()
@@ -70,7 +70,7 @@ class Families:
             "fallbacks_total", "Changes to the next target.", ("route", "from_provider", "to_provider", "reason")
         )
         self.available = self._gauge(
-            "upstream_available", "0 while a target of the provider cools down, else 1.", ("provider",), Merge.LEAST
+            "upstream_available", "0 while a target of the provider cools down, else 1.", ("provider",), "livemin"
         )
         self.events = count("normalizer_events_total", "Oddities met in upstream answers.", (*_UPSTREAM, "kind"))
         self.notes = count(
@@ -84,21 +84,23 @@ class Families:
     def _proxy(self) -> None:
         self.overhead = self._histogram("overhead_seconds", "Time added by the proxy itself.", ("stage",), TINY)
         self.lag = self._histogram("event_loop_lag_seconds", "How late the event loop runs a timer.", (), TINY)
-        self.build = self._gauge("build_info", "The running version; always 1.", ("version",), Merge.MOST)
+        self.build = self._gauge("build_info", "The running version; always 1.", ("version",), "livemax")
         self.reload_ok = self._gauge(
             "config_last_reload_successful",
             "Whether the last load of the configuration succeeded (1 or 0).",
-            merge=Merge.LEAST,
+            mode="livemin",
         )
         self.reload_at = self._gauge(
-            "config_last_reload_success_timestamp_seconds", "Unix time of the last successful load.", merge=Merge.LEAST
+            "config_last_reload_success_timestamp_seconds", "Unix time of the last successful load.", mode="livemin"
         )
 
-    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Family:
-        return self._registry.family(PREFIX + name, Kind.COUNTER, text, labels)
+    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> CounterSeries:
+        return self._maker.counter(PREFIX + name, text, labels)
 
-    def _histogram(self, name: str, text: str, labels: tuple[str, ...], bounds: tuple[float, ...] = LONG) -> Family:
-        return self._registry.family(PREFIX + name, Kind.HISTOGRAM, text, labels, bounds=bounds)
+    def _histogram(
+        self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...] = LONG
+    ) -> HistogramSeries:
+        return self._maker.histogram(PREFIX + name, text, labels, buckets)
 
-    def _gauge(self, name: str, text: str, labels: tuple[str, ...] = (), merge: Merge = Merge.SUM) -> Family:
-        return self._registry.family(PREFIX + name, Kind.GAUGE, text, labels, merge=merge)
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...] = (), mode: GaugeMode = "livesum") -> GaugeSeries:
+        return self._maker.gauge(PREFIX + name, text, labels, mode)

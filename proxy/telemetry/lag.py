@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from proxy.telemetry.registry import Histogram
+from proxy.telemetry.registry import HistogramSeries
 
 PERIOD_S = 0.5
 
@@ -15,7 +15,7 @@ class LagSampler:
     uvloop's timers go by whole milliseconds: up to one of them is no lag.
     """
 
-    def __init__(self, lag: Histogram, then: Callable[[], None]) -> None:
+    def __init__(self, lag: HistogramSeries, then: Callable[[], None]) -> None:
         self._lag = lag
         self._then = then
         self._handle: asyncio.TimerHandle | None = None

@@ -50,7 +50,7 @@ class Spans:
         span = self._tracer.start_span(f"POST {path}", parent, SpanKind.SERVER, attributes)
         context = span.get_span_context()
         exchange.trace_id = trace.format_trace_id(context.trace_id)
-        exchange.exemplar = exchange.trace_id if context.trace_flags.sampled else None
+        exchange.exemplar = {"trace_id": exchange.trace_id} if context.trace_flags.sampled else None
         exchange.trace = _Request(self._tracer, span, exchange.started)
 
     def close(self) -> None:

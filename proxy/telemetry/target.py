@@ -7,7 +7,7 @@ from proxy.core.errors import Outcome
 from proxy.core.notes import parts
 from proxy.core.timeline import Oddity, Timeline
 from proxy.telemetry.exchange import AttemptOutcome, Exchange, Limit, MemoryResult, Phase, Truncation
-from proxy.telemetry.registry import Counter
+from proxy.telemetry.registry import CounterSeries
 
 if TYPE_CHECKING:
     from proxy.telemetry.metrics import Metrics
@@ -22,37 +22,36 @@ class TargetMetrics:
     def __init__(self, metrics: "Metrics", route: str, provider: str, model: str) -> None:
         self.route, self.provider, self.model = route, provider, model
         self._metrics = metrics
-        registry, all_ = metrics.registry, metrics.families
+        all_ = metrics.families
         key, upstream = (route, provider, model), (provider, model)
-        counter, histogram = registry.counter, registry.histogram
         self._requests = tuple(
-            {outcome: counter(all_.requests, *key, word, outcome) for outcome in Outcome} for word in ("false", "true")
+            {outcome: all_.requests.labels(*key, word, outcome) for outcome in Outcome} for word in ("false", "true")
         )
-        self._duration = tuple(histogram(all_.duration, *key, word) for word in ("false", "true"))
-        self._first_chunk = histogram(all_.first_chunk, *key)
-        self._first_reasoning = histogram(all_.first_reasoning, *key)
-        self._first_answer = histogram(all_.first_answer, *key)
-        self._reasoning = histogram(all_.reasoning, *key)
-        self._reasoning_gaps = histogram(all_.gaps, *key, Phase.REASONING)
-        self._answer_gaps = histogram(all_.gaps, *key, Phase.ANSWER)
-        self._per_token = histogram(all_.per_token, *key)
-        self._truncated = {reason: counter(all_.truncated, *key, reason) for reason in Truncation}
-        self._input = counter(all_.input_tokens, *key, REPORTED)
-        self._output = counter(all_.output_tokens, *key, REPORTED)
-        self._cached = counter(all_.cached_tokens, *key, REPORTED)
-        self._cache_write = counter(all_.cache_write_tokens, *key, REPORTED)
-        self._reasoning_tokens = counter(all_.reasoning_tokens, *key, REPORTED)
-        self._request_input = histogram(all_.request_input, *key)
-        self._request_output = histogram(all_.request_output, *key)
-        self._share = histogram(all_.share, *key)
-        self._in_flight = registry.gauge(all_.in_flight, route)
-        self._disconnects = {phase: counter(all_.disconnects, route, phase) for phase in Phase}
-        self._limited = {limit: counter(all_.limited, route, limit) for limit in Limit}
-        self._attempts: dict[AttemptOutcome, Counter] = {}
-        self._events: dict[Oddity, Counter] = {}
+        self._duration = tuple(all_.duration.labels(*key, word) for word in ("false", "true"))
+        self._first_chunk = all_.first_chunk.labels(*key)
+        self._first_reasoning = all_.first_reasoning.labels(*key)
+        self._first_answer = all_.first_answer.labels(*key)
+        self._reasoning = all_.reasoning.labels(*key)
+        self._reasoning_gaps = all_.gaps.labels(*key, Phase.REASONING)
+        self._answer_gaps = all_.gaps.labels(*key, Phase.ANSWER)
+        self._per_token = all_.per_token.labels(*key)
+        self._truncated = {reason: all_.truncated.labels(*key, reason) for reason in Truncation}
+        self._input = all_.input_tokens.labels(*key, REPORTED)
+        self._output = all_.output_tokens.labels(*key, REPORTED)
+        self._cached = all_.cached_tokens.labels(*key, REPORTED)
+        self._cache_write = all_.cache_write_tokens.labels(*key, REPORTED)
+        self._reasoning_tokens = all_.reasoning_tokens.labels(*key, REPORTED)
+        self._request_input = all_.request_input.labels(*key)
+        self._request_output = all_.request_output.labels(*key)
+        self._share = all_.share.labels(*key)
+        self._in_flight = all_.in_flight.labels(route)
+        self._disconnects = {phase: all_.disconnects.labels(route, phase) for phase in Phase}
+        self._limited = {limit: all_.limited.labels(route, limit) for limit in Limit}
+        self._attempts: dict[AttemptOutcome, CounterSeries] = {}
+        self._events: dict[Oddity, CounterSeries] = {}
         if provider:
-            self._attempts = {outcome: counter(all_.attempts, *upstream, outcome) for outcome in AttemptOutcome}
-            self._events = {kind: counter(all_.events, *upstream, kind) for kind in Oddity}
+            self._attempts = {outcome: all_.attempts.labels(*upstream, outcome) for outcome in AttemptOutcome}
+            self._events = {kind: all_.events.labels(*upstream, kind) for kind in Oddity}
 
     # While a request runs.
 

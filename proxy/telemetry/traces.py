@@ -83,7 +83,7 @@ class Passing:
         context = context_of(headers)
         if context is not None:
             exchange.trace_id = context.trace_id
-            exchange.exemplar = context.trace_id if context.sampled else None
+            exchange.exemplar = {"trace_id": context.trace_id} if context.sampled else None
             exchange.trace = _Passed(context.headers)
 
     def close(self) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 import yaml
 
 from proxy.telemetry.metrics import Metrics
+from tests.support.samples import families
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "reasoning-proxy.json"
 NAME = re.compile(r"(?<![\w:])((?:\w+:)?(?:reasoning_proxy|process)_\w+(?::\w+)?|up)(?=[\s{\[)]|$)")
 """A metric in PromQL: ours, one of the process's, a recorded one, or `up`."""
+SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 VARIABLE = re.compile(r"\$(?!__)(\w+)")
 
 
@@ -75,9 +77,7 @@ def filled(expression: str, interval: str = "1m") -> str:
 
 def exposed() -> set[str]:
     """Every series name that `/metrics` can have."""
-    suffixes = {"counter": ("",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
-    families = Metrics("1").registry.families.values()
-    return {f"{family.name}{suffix}" for family in families for suffix in suffixes[family.kind]}
+    return {f"{name}{suffix}" for name, kind in families(Metrics("1")) for suffix in SUFFIXES[kind]}
 
 
 def named(expression: str) -> set[str]:

@@ -1,72 +1,94 @@
-"""Series as slots of one row."""
+"""What we add to the Prometheus client, and that its text is what a scraper asks for."""
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics_families
+from prometheus_client.parser import text_string_to_metric_families as text_families
 
-from proxy.telemetry.registry import Histogram, Kind, Registry
+from proxy.telemetry.registry import Alias, Exposed, share
 
-BOUNDS = (1.0, 2.0, 4.0)
-
-
-def a_histogram(registry: Registry) -> Histogram:
-    return registry.histogram(registry.family("h", Kind.HISTOGRAM, "x", ("a",), bounds=BOUNDS), "1")
-
-
-@given(st.lists(st.floats(0, 10)))
-def test_histogram_counts_each_value_in_every_bucket_that_holds_it(values: list[float]) -> None:
-    registry = Registry()
-    histogram = a_histogram(registry)
-    for value in values:
-        histogram.observe(value)
-    for bound in BOUNDS:
-        found = registry.get_sample_value("h_bucket", {"a": "1", "le": str(bound)})
-        assert found == sum(value <= bound for value in values)
-    assert registry.get_sample_value("h_bucket", {"a": "1", "le": "+Inf"}) == len(values)
-    assert registry.get_sample_value("h_count", {"a": "1"}) == len(values)
-    assert registry.get_sample_value("h_sum", {"a": "1"}) == pytest.approx(sum(values))
+BOUNDS = (0.5, 1.0, 4.0)
+PROMETHEUS = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+"""What Prometheus 2 sends."""
 
 
-def test_row_counted_elsewhere_adds_up_with_what_is_there() -> None:
-    registry = Registry()
-    histogram = a_histogram(registry)
-    histogram.observe(3.0)
-    histogram.add([1.0, 0.0, 2.0, 1.0, 15.5])
-    counted = [registry.get_sample_value("h_bucket", {"a": "1", "le": le}) for le in ("1.0", "2.0", "4.0", "+Inf")]
-    assert counted == [1.0, 1.0, 4.0, 5.0]
-    assert registry.get_sample_value("h_sum", {"a": "1"}) == 18.5
+def of(exposed: Exposed, name: str) -> dict[str, float]:
+    """The samples of a family without labels: what follows its name, and the bucket → value."""
+    families = text_families(exposed.render("", {})[0].decode())
+    found = (sample for family in families if family.name == name for sample in family.samples)
+    return {sample.name.removeprefix(name) + sample.labels.get("le", ""): sample.value for sample in found}
 
 
-def test_series_stay_what_they_are_while_others_come() -> None:
-    registry = Registry()
-    family = registry.family("c_total", Kind.COUNTER, "x", ("a",))
-    one = registry.counter(family, "1")
-    one.inc()
-    others = [registry.counter(family, str(number)) for number in range(2, 100)]
-    for other in others:
-        other.inc(2.0)
-    registry.counter(family, "1").inc()
-    assert registry.get_sample_value("c_total", {"a": "1"}) == 2.0
-    assert registry.get_sample_value("c_total", {"a": "99"}) == 2.0
-    assert registry.lines == 99
+def test_what_is_added_at_once_counts_as_what_is_observed_one_by_one() -> None:
+    one, two = Exposed(), Exposed()
+    observed, added = one.histogram("h", "x", (), BOUNDS), two.histogram("h", "x", (), BOUNDS)
+    for value in (0.25, 0.5, 3.0, 9.0, 9.0):
+        observed.observe(value)
+    added.add((2.0, 0.0, 1.0, 2.0, 21.75))
+    assert of(one, "h") == of(two, "h")
+    assert of(two, "h")["_count"] == 5.0
+
+
+def test_each_series_takes_additions_of_its_own() -> None:
+    exposed = Exposed()
+    family = exposed.histogram("h", "x", ("a",), BOUNDS)
+    family.labels("p").add((0.0, 1.0, 0.0, 0.0, 0.75))
+    family.labels("q").add((0.0, 0.0, 0.0, 3.0, 30.0))
+    found = {
+        sample.labels["a"]: sample.value
+        for family_ in text_families(exposed.render("", {})[0].decode())
+        for sample in family_.samples
+        if sample.name == "h_sum"
+    }
+    assert found == {"p": 0.75, "q": 30.0}
+
+
+def test_alias_shows_the_same_values_under_another_name_and_other_labels() -> None:
+    exposed = Exposed()
+    exposed.counter("c_total", "x", ("a", "b")).labels("1", "2").inc(3.0)
+    text = exposed.render("", {"c": Alias("d", {"a": "theirs"})})[0].decode()
+    assert 'c_total{a="1",b="2"} 3.0' in text
+    assert 'd_total{b="2",theirs="1"} 3.0' in text
 
 
 @pytest.mark.parametrize(
-    ("name", "labels"),
-    [("no", {}), ("h_sum", {"a": "2"}), ("h_sum", {"b": "1"}), ("h_sum", None), ("no_sum", {"a": "1"})],
+    ("accept", "content_type"),
+    [
+        ("", "text/plain; version=0.0.4; charset=utf-8"),
+        ("text/html", "text/plain; version=0.0.4; charset=utf-8"),
+        ("text/plain;version=0.0.4", "text/plain; version=0.0.4; charset=utf-8"),
+        (PROMETHEUS, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    ],
 )
-def test_value_of_nothing_is_none(name: str, labels: Any) -> None:
-    registry = Registry()
-    a_histogram(registry)
-    assert registry.get_sample_value(name, labels) is None
+def test_format_is_what_the_scraper_asks_for(accept: str, content_type: str) -> None:
+    text, told = Exposed().render(accept, {})
+    assert told.startswith(content_type)
+    assert text.endswith(b"# EOF\n") is told.startswith("application/openmetrics-text")
 
 
-def test_names_come_once_and_labels_are_complete() -> None:
-    registry = Registry()
-    family = registry.family("g", Kind.GAUGE, "x", ("a", "b"))
-    with pytest.raises(ValueError, match="there already"):
-        registry.family("g", Kind.GAUGE, "x")
-    with pytest.raises(ValueError, match="has the labels"):
-        registry.gauge(family, "only one")
+def test_exemplar_is_in_open_metrics() -> None:
+    exposed, trace = Exposed(), "0af7651916cd43dd8448eb211c80319c"
+    family = exposed.histogram("h", "x", (), BOUNDS)
+    family.observe(0.25)
+    family.observe(0.75, {"trace_id": trace})
+    read: Callable[[str], Iterator[Metric]] = open_metrics_families
+    families = read(exposed.render(PROMETHEUS, {})[0].decode())
+    found = {s.labels["le"]: s.exemplar for f in families for s in f.samples if s.name == "h_bucket"}
+    assert found["0.5"] is found["+Inf"] is None
+    assert found["1.0"] is not None
+    assert (found["1.0"].labels, found["1.0"].value) == ({"trace_id": trace}, 0.75)
+
+
+def test_folder_is_emptied_of_counts_alone(tmp_path: Path) -> None:
+    (tmp_path / "counter_1.db").write_bytes(b"old")
+    (tmp_path / "mine").write_text("stays")
+    share(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    share(tmp_path / "new")
+    assert (tmp_path / "new").is_dir()

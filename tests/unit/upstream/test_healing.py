@@ -11,6 +11,7 @@ from proxy.telemetry.metrics import Metrics
 from proxy.upstream import healing
 from proxy.upstream.healing import MOST, MOST_REMEDIES, Healings, Mending
 from tests.support.refusals import BARE, MISSING, WITH_FIELD, WITHOUT, refusal
+from tests.support.samples import samples, total
 
 OPTIONS = Remedy("drop", "stream_options", "body")
 MANNER = Manner(history=History(replay="field", self_heal=True))
@@ -33,9 +34,9 @@ class Proxy:
         mending.sent = sent
         return mending
 
-    def counted(self, action: str, field: str) -> float | None:
+    def counted(self, action: str, field: str) -> float:
         labels = {"provider": "house", "model": "{model}", "action": action, "field": field}
-        return self.metrics.registry.get_sample_value("reasoning_proxy_self_heal_total", labels)
+        return total(samples(self.metrics.render()), "self_heal_total", **labels)
 
     @property
     def lines(self) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from proxy.core.dialect import History
 from proxy.core.memory import BOUNDS, Bounds
 from proxy.telemetry.metrics import Metrics
 from proxy.upstream.memory import ENTRY_BYTES, Memory, Recall
+from tests.support.samples import samples, total
 
 KIB = b"x" * 1024
 DAY = BOUNDS.age_s
@@ -47,12 +48,12 @@ class World:
 
     def count(self, result: str, provider: str = "p", model: str = "m") -> float:
         labels = {"provider": provider, "model": model, "result": result}
-        return self.metrics.registry.get_sample_value("reasoning_proxy_memory_total", labels) or 0.0
+        return total(samples(self.metrics.render()), "memory_total", **labels)
 
     @property
-    def gauges(self) -> tuple[float | None, float | None]:
-        value = self.metrics.registry.get_sample_value
-        return value("reasoning_proxy_memory_entries"), value("reasoning_proxy_memory_bytes")
+    def gauges(self) -> tuple[float, float]:
+        found = samples(self.metrics.render())
+        return total(found, "memory_entries"), total(found, "memory_bytes")
 
     def recall(self, *messages: Any, caller: bytes = b"", keeps: bool = True) -> Recall:
         return Recall(self.memory, caller, list(messages), keeps=keeps)
