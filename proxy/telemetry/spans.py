@@ -25,6 +25,7 @@ from proxy.telemetry.target import token_count
 from proxy.telemetry.traces import PARENT
 
 _FAILED = (Outcome.UPSTREAM_ERROR, Outcome.TIMEOUT, Outcome.INTERNAL_ERROR)
+_CHAT = "/v1/chat/completions"
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
@@ -46,8 +47,10 @@ class Spans:
     def begin(self, exchange: Exchange, headers: Mapping[str, str], path: str) -> None:
         """The span of a request begins."""
         parent = _PROPAGATOR.extract(headers) if PARENT in headers else None
-        attributes = {"http.request.method": "POST", "url.path": path}
-        span = self._tracer.start_span(f"POST {path}", parent, SpanKind.SERVER, attributes)
+        # Any other path is the client's word, and would give a span name of its own to each.
+        route = path if path == _CHAT else "/v1/{path}"
+        attributes = {"http.request.method": "POST", "http.route": route}
+        span = self._tracer.start_span(f"POST {route}", parent, SpanKind.SERVER, attributes)
         context = span.get_span_context()
         exchange.trace_id = trace.format_trace_id(context.trace_id)
         exchange.exemplar = {"trace_id": exchange.trace_id} if context.trace_flags.sampled else None

@@ -222,6 +222,25 @@ def test_no_secret_comes_out_anywhere_and_nothing_said_but_to_who_said_it(tmp_pa
     assert WORD.findall(seen) == []
 
 
+def test_spans_tell_nothing_that_was_said_and_no_secret(tmp_path: Path) -> None:
+    export = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter", reason="the extra otel")
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+
+    from proxy.telemetry.spans import Spans
+
+    spans, provider = export.InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    with served(tmp_path) as (proxy, client, _):
+        proxy.service.tracer = Spans(provider, "1")
+        got = everything(client)
+        proxy.requests(len(got))
+        provider.shutdown()
+    found = "\n".join(span.to_json() for span in spans.get_finished_spans())
+    assert found.count("SpanKind.SERVER") == len(got)
+    assert WORD.findall(found) == []
+
+
 def test_answers_hold_what_was_said_in_them() -> None:
     """The search above would find nothing if nothing had been planted."""
     with scripted(host) as upstream, httpx2.Client(verify=False) as client:
