@@ -96,18 +96,22 @@ class _Response:
             cycle.on_response()
 
     def _head_of(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-        lines = [STATUS_LINE[status]]
+        parts = [STATUS_LINE[status]]
+        breaks = 2  # of the status line, and of the empty line at the end
         self._chunked = status not in _BODILESS
         for name, value in (*self._cycle.default_headers, *headers):
             if name == b"content-length":
                 self._chunked = False
-            lines.append(b"%b: %b\r\n" % (name, value))
+            parts += (name, b": ", value, b"\r\n")
+            breaks += 1
         if not self._cycle.keep_alive:
-            lines.append(b"connection: close\r\n")
+            parts.append(b"connection: close\r\n")
+            breaks += 1
         if self._chunked:
-            lines.append(b"transfer-encoding: chunked\r\n")
-        lines.append(b"\r\n")
-        head = b"".join(lines)
-        if not head.count(b"\r") == head.count(b"\n") == len(lines) or b"\0" in head:
+            parts.append(b"transfer-encoding: chunked\r\n")
+            breaks += 1
+        parts.append(b"\r\n")
+        head = b"".join(parts)
+        if not head.count(b"\r") == head.count(b"\n") == breaks or b"\0" in head:
             raise ValueError("a header's value holds a line break")
         return head

@@ -136,7 +136,8 @@ def test_leaving_client_ends_the_upstream_request(script: Script, phase: str) ->
     assert 'streams_in_flight{route="m"} 0.0' in metrics
 
 
-def test_leaving_client_ends_a_whole_request_too() -> None:
+@pytest.mark.parametrize("size", [1, 1_000_000], ids=["short", "more than the server reads ahead"])
+def test_leaving_client_ends_a_whole_request_too(size: int) -> None:
     ended = threading.Event()
 
     async def script(_: Asked, wire: Wire) -> None:
@@ -145,7 +146,7 @@ def test_leaving_client_ends_a_whole_request_too() -> None:
 
     with proxied(script) as (proxy, _, client):
         with pytest.raises(httpx2.TimeoutException):
-            client.post(CHAT, json={"model": "m", "messages": MESSAGES}, timeout=0.3)
+            client.post(CHAT, json={"model": "m", "messages": [{"role": "user", "content": "x" * size}]}, timeout=0.3)
         assert ended.wait(1.0)
         assert proxy.requests(1)[0]["outcome"] == "client_disconnect"
 
