@@ -224,7 +224,7 @@ def table_of(upstream_url: str, providers: dict[str, str]) -> str:
     timeouts = {"first_byte": "30s", "first_token": "120s", "idle": "30s"}
     config = {
         "version": 1,
-        "server": {"drain": "1s"},
+        "server": {"drain": "1s", "byte_path": os.environ.get("REASONING_PROXY_CONFORMANCE_BYTE_PATH") != "off"},
         "providers": {
             name: {"base_url": upstream_url, "timeouts": timeouts, "response": json.loads(response)}
             for response, name in providers.items()
