@@ -263,7 +263,9 @@ def _written(site: Site, name: str, text: str) -> str:
 
 def _environment(more: dict[str, str]) -> dict[str, str]:
     hidden = ("PYTHONASYNCIODEBUG", "PYTHONDEVMODE", "PYTHONTRACEMALLOC", "PYTHONWARNINGS", "COVERAGE_PROCESS_START")
-    return {**{name: value for name, value in os.environ.items() if name not in hidden}, **more}
+    kept = {name: value for name, value in os.environ.items() if name not in hidden}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode; compiling is no part of a start
+    return {**kept, **more}
 
 
 def free_port() -> int:
