@@ -40,7 +40,9 @@ def _about(results: Results) -> str:
         f"{name} {version}" for name, version in {**facts["versions"], **facts.get("peers", {})}.items()
     )
     other = f"other work took {median(results.other):.0%} of the machine in the median sample, at most {max(results.other):.0%}"
-    return f"Measured on {facts['measured'][:10]}: {facts['machine']}; {other}. Versions: {versions}."
+    sizes = [len(values) for cell in results.samples.values() for taken in cell.values() for values in taken.values()]
+    samples = f"{min(sizes)} to {max(sizes)} samples" if min(sizes) < max(sizes) else f"samples: {sizes[0]}"
+    return f"Measured on {facts['measured'][:10]}: {facts['machine']}; {samples} of each figure; {other}. Versions: {versions}."
 
 
 def _coded(block: list[list[str]]) -> list[list[str]]:

@@ -49,8 +49,9 @@ def blocks(results: Results, cells: list[Cell]) -> list[list[list[str]]]:
 def figures(results: Results, cells: list[Cell]) -> list[list[list[str]]]:
     """A block for each figure: its name and the peers, then a line for each cell: median (lowest-highest)."""
     blocks = []
-    peers = results.peers
     for figure, name in _FIGURES.items():
+        # A figure's columns are the peers that it is taken of.
+        peers = [peer for peer in results.peers if any(results.taken(cell.name, figure, peer) for cell in cells)]
         lines = [
             [
                 f"{cell.name} ({cell.unit})" if figure == "cpu_us" else cell.name,
