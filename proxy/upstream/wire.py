@@ -126,7 +126,7 @@ class WireEngine:
         head = self._heads.get(key)
         if head is None:
             head = self._head(method, path, headers)
-            if len(self._heads) < MOST_HEADS and not self._provider.pass_client_key:
+            if len(self._heads) < MOST_HEADS and not (self._provider.pass_client_key or self._provider.propagate_trace):
                 self._heads[key] = head
         # A request without content does not say so, unless its method has a meaning for it (RFC 9110, section 8.6).
         if body or method == "POST":
