@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import gc
 import logging
 import os
 import secrets
@@ -30,6 +31,8 @@ from proxy.telemetry.traces import tracer_of
 
 SALT = "REASONING_PROXY_KEY_SALT"
 """How workers give one key the same id in their logs, where the configuration has no salt: hexadecimal digits."""
+SWITCH_S = 0.0005
+"""How long a thread that makes the text of `/metrics` may hold the event loop up; Python's own is 5 ms."""
 CONFIG = "REASONING_PROXY_CONFIG"
 LISTEN, ADMIN = "REASONING_PROXY_LISTEN", "REASONING_PROXY_ADMIN"
 """How a worker learns of the addresses given on the command line."""
@@ -99,6 +102,7 @@ def serve(settings: Settings, *, workers: int = 1, source: Path | None = None) -
     log = Log(sys.stderr)
     forward_libraries(log)
     app = create_app(settings, reread=_reread(source, settings.server.listen, settings.server.admin), log=log)
+    _settle()
     server = uvicorn.Server(web_config(app, settings.server.drain_s))
     server.run(sockets=[bound])
     return 0 if server.started else 1
@@ -111,7 +115,15 @@ def from_environment() -> Starlette:
     reread = _reread(Path(os.environ[CONFIG]), os.environ.get(LISTEN), os.environ.get(ADMIN))
     app = create_app(reread(), reread=reread, log=log)
     app.state.service.spread = lambda: os.kill(os.getppid(), signal.SIGHUP)
+    _settle()
     return app
+
+
+def _settle() -> None:
+    """Streams are not held up: what is there from the start is never looked at for garbage, and threads take turns often."""
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(SWITCH_S)
 
 
 def forward_libraries(log: Log) -> None:

@@ -1,5 +1,7 @@
 """The Prometheus client, as far as we use it: where metrics are made, and the text of `/metrics`."""
 
+import contextlib
+import gc
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -99,7 +101,8 @@ class Exposed:
             registry = CollectorRegistry()
             MultiProcessCollector(registry, path=self._folder)  # type: ignore[no-untyped-call]
         encode, content_type = choose_encoder(accept)
-        return encode(_Aliased(registry, aliases)), content_type
+        with _uncollected():
+            return encode(_Aliased(registry, aliases)), content_type
 
 
 class Alias:
@@ -130,6 +133,16 @@ class _Aliased(Collector):
             yield metric
             if metric.name in self._aliases:
                 yield self._aliases[metric.name].of(metric)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """The thousands of samples of a scrape are no garbage: a collection that looks at them holds all threads up."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def share(folder: Path) -> None:

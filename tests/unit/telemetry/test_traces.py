@@ -44,7 +44,7 @@ def test_traceparent_is_read_as_the_specification_says(parent: str, trace_id: st
     assert bool(context and context.sampled) is sampled
     exchange = exchange_of()
     Passing().begin(exchange, {"traceparent": parent}, "/v1/chat/completions")
-    assert (exchange.trace_id, exchange.exemplar) == (trace_id, trace_id if sampled else None)
+    assert (exchange.trace_id, exchange.exemplar) == (trace_id, {"trace_id": trace_id} if sampled else None)
 
 
 @given(st.text(), st.text())
@@ -97,7 +97,7 @@ def test_request_makes_one_span_and_each_try_one_below_it() -> None:
     recorded, exchange = Recorded(), exchange_of()
     recorded.tracer.begin(exchange, {"traceparent": SAMPLED}, "/v1/chat/completions")
     assert exchange.trace is not None
-    assert (exchange.trace_id, exchange.exemplar) == (TRACE, TRACE)
+    assert (exchange.trace_id, exchange.exemplar) == (TRACE, {"trace_id": TRACE})
     told = []
     for outcome in (AttemptOutcome.HTTP_5XX, AttemptOutcome.OK):
         exchange.timeline = Timeline(10.0, upstream_written=10.1)
