@@ -18,14 +18,13 @@ from proxy.core.tool_calls import ToolCalls
 
 
 class DialectReader:
-    """A dialect prepared for reading; the same for all choices of an answer. `thinking`: whether the request thinks."""
+    """A dialect prepared for reading; answers may share it. `thinking`: whether their requests think."""
 
-    def __init__(self, dialect: Dialect, *, thinking: bool, seed: str) -> None:
+    def __init__(self, dialect: Dialect, *, thinking: bool) -> None:
         self.dialect = dialect
         canonical = () if "reasoning_content" in dialect.fields else ("reasoning_content",)
         self.fields = (*dialect.fields, *canonical)  # what is canonical is read as such, whatever else a host calls it
         self.details_key = dialect.details.field if dialect.details else ""
-        self.seed = seed
         implicit = dialect.tags.implicit_start
         self.inside = implicit == "always" or (implicit == "when_thinking" and thinking)
         self.flag_path = tuple(dialect.flag.path.split(".")) if dialect.flag else ()
@@ -86,9 +85,9 @@ class Spoken:
 
 
 class Choice:
-    """The state of one choice. Feed it deltas in order, or one whole message."""
+    """The state of one choice. Feed it deltas in order, or one whole message. `seed`: of the ids of its tool calls."""
 
-    def __init__(self, reader: DialectReader, index: int = 0) -> None:
+    def __init__(self, reader: DialectReader, index: int = 0, *, seed: str) -> None:
         self.reader = reader
         self._dialect = reader.dialect
         self.echo = Echo()
@@ -97,7 +96,7 @@ class Choice:
         self.literal = False
         """Whether all later content is answer, whatever it holds."""
         self._last_reasoning = ""
-        self.calls = ToolCalls(reader.dialect.tool_calls, f"{reader.seed}_{index}" if index else reader.seed)
+        self.calls = ToolCalls(reader.dialect.tool_calls, f"{seed}_{index}" if index else seed)
         self.index = index
         self.role_sent = False
         self.finished: str | None = None

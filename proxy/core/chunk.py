@@ -32,9 +32,11 @@ def kind_of(data: dict[str, Any]) -> Kind | None:
         if delta:
             if delta.get("reasoning_content"):
                 return "reasoning"
-            if delta.get("content"):
+            if answers(delta):
                 return "answer"
-            for key in _ANSWER_KEYS:
-                if delta.get(key):
-                    return "answer"
     return None
+
+
+def answers(said: dict[str, Any]) -> bool:
+    """Whether a delta or message holds answer: text, a refusal, a tool call or audio."""
+    return any(map(said.get, _ANSWER_KEYS))

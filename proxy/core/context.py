@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from proxy.core.choice import DialectReader
 from proxy.core.dialect import Dialect
 from proxy.core.render import Rendering
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AnswerContext:
     """What the pipeline must know of the request whose answer it reads."""
 
@@ -28,3 +29,14 @@ class AnswerContext:
     """Takes each complete canonical message, before the end of it leaves. None: a stream's messages are not collected."""
     byte_path: bool = True
     """Whether events that differ from a parsed one in their text alone are passed on as bytes; the result is the same."""
+    reader: DialectReader | None = None
+    """The dialect and `thinking`, prepared, where that is kept from one answer to the next."""
+
+    def reading(self) -> DialectReader:
+        """The dialect prepared for reading."""
+        return self.reader or DialectReader(self.dialect, thinking=self.thinking)
+
+    @property
+    def seed(self) -> str:
+        """Of the ids of tool calls that have none."""
+        return self.fallback_id[-24:]

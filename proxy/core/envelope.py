@@ -61,6 +61,14 @@ class Envelope:
         return bool(wrong)
 
 
+def is_framed(body: dict[str, Any]) -> bool:
+    """Whether a whole answer has its frame at first sight; no means that only a closer look tells."""
+    own, created, model = body.get("id"), body.get("created"), body.get("model")
+    if own.__class__ is not str or not own or model.__class__ is not str or not model:
+        return False
+    return body.get("object") == "chat.completion" and created.__class__ is int and 1 <= created < _END_OF_TIME
+
+
 def framed(event: dict[str, Any], choices: list[dict[str, Any]]) -> list[Chunk]:
     """One chunk for each choice. The first keeps all of the event's keys, the later ones its frame."""
     frame = {key: event[key] for key in _REPEATED if key in event}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from proxy.core import codec, usage
-from proxy.core.choice import Choice, DialectReader, Spoken
+from proxy.core.choice import Choice, Spoken
 from proxy.core.chunk import Chunk, kind_of
 from proxy.core.context import AnswerContext
 from proxy.core.deltas import choice_objects, deltas, own_delta, says_more, without_text
@@ -30,7 +30,7 @@ class Normalizer:
 
     def __init__(self, context: AnswerContext) -> None:
         self._context = context
-        self._reader = DialectReader(context.dialect, thinking=context.thinking, seed=context.fallback_id[-24:])
+        self._reader = context.reading()
         self._choices: dict[int, Choice] = {}
         self._envelope = Envelope(context)
         self._leading: list[Chunk] = []  # chunks without content that wait for the answer's id
@@ -317,7 +317,7 @@ class Normalizer:
             index = position
         state = self._choices.get(index)
         if state is None:
-            state = self._choices[index] = Choice(self._reader, index)
+            state = self._choices[index] = Choice(self._reader, index, seed=self._context.seed)
             state.odd = self.odd
         return state
 

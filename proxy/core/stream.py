@@ -12,7 +12,7 @@ from typing import Any
 from proxy.core import codec, sse
 from proxy.core.aggregate import Aggregator
 from proxy.core.byte_path import BytePath
-from proxy.core.chunk import Chunk, Kind, kind_of
+from proxy.core.chunk import Chunk, Kind, answers, kind_of
 from proxy.core.context import AnswerContext
 from proxy.core.errors import ProxyError, UpstreamError
 from proxy.core.memory import Collector
@@ -59,6 +59,9 @@ class _Reader:
     def _told(self, data: bytes) -> bytes:
         """Decides by the body's first byte whether it is JSON; returns what there is to read."""
         if self._head is None:
+            return data
+        if not self._head and data[:1] == b"{":
+            self._head, self._json = None, []
             return data
         head = (self._head + data).lstrip().removeprefix(_BOM).lstrip()
         if not head or _BOM.startswith(head):
@@ -365,7 +368,7 @@ class WholePipeline(_Reader):
             said = choice["message"]
             if said.get("reasoning_content"):
                 self._timeline.reasoning(now)
-            if kind_of({"choices": [{"delta": {**said, "reasoning_content": None}}]}):
+            if answers(said):
                 self._timeline.answer(now)
         self._keep_messages(answer.body)
         rendered = render_whole(answer.body, self._context.rendering)

@@ -40,7 +40,7 @@ def canonical(usage: dict[str, Any], excludes: Excludes = "auto") -> dict[str, A
 
     `excludes`: whether `completion_tokens` leaves the reasoning out; `auto` tells by the sum with `total_tokens`.
     """
-    if excludes != "yes" and usage.keys() <= _OWN_KEYS and _adds_up(usage):
+    if is_canonical(usage, excludes):
         return usage
     prompt = _first(usage, "prompt_tokens", "input_tokens")
     completion = _first(usage, "completion_tokens", "output_tokens")
@@ -61,6 +61,11 @@ def canonical(usage: dict[str, Any], excludes: Excludes = "auto") -> dict[str, A
     if cached:
         _put(usage, changed, "prompt_tokens_details", "cached_tokens", cached)
     return {**usage, **changed} if changed else usage
+
+
+def is_canonical(usage: dict[str, Any], excludes: Excludes = "auto") -> bool:
+    """Whether counts are OpenAI's at first sight; no means that only a closer look tells."""
+    return excludes != "yes" and usage.keys() <= _OWN_KEYS and _adds_up(usage)
 
 
 def _adds_up(usage: dict[str, Any]) -> bool:

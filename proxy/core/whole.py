@@ -3,15 +3,17 @@
 from typing import Any
 
 from proxy.core import usage
-from proxy.core.choice import Choice, DialectReader
+from proxy.core.choice import Choice
 from proxy.core.context import AnswerContext
 from proxy.core.deltas import message
-from proxy.core.envelope import Envelope
+from proxy.core.envelope import FRAME, Envelope, is_framed
 from proxy.core.finish import REASONS, inferred
 from proxy.core.short_way import PLAIN_CHOICE, is_plain
 from proxy.core.upstream_error import from_payload, is_error, not_a_completion
 
 _PLAIN_CHOICE = PLAIN_CHOICE | {"message"}
+_PLAIN_KEYS = frozenset({"prompt_logprobs", "kv_transfer_params", "prompt_token_ids", *FRAME})
+"""Of an answer: those of its frame, and those that mean nothing to us."""
 
 
 class WholeAnswer:
@@ -21,14 +23,39 @@ class WholeAnswer:
     """
 
     def __init__(self, value: Any, context: AnswerContext) -> None:
+        self.odd: list[str] = []
+        self.source: str | None = None
+        self._reader = context.reading()
+        self._seed = context.seed
+        self.body: dict[str, Any]
+        self.usage: dict[str, Any] | None
+        self.finish_reason: str
+        self.same = self._is_canonical(value)
+        if self.same:
+            self.body, self.usage = value, value.get("usage")
+            self.finish_reason = value["choices"][0]["finish_reason"]
+        else:
+            self._read(value, context)
+
+    def _is_canonical(self, value: Any) -> bool:
+        """Whether a whole answer is canonical at first sight; no means that only a closer look tells."""
+        if value.__class__ is not dict or not value.keys() <= _PLAIN_KEYS or not is_framed(value):
+            return False
+        choices, counts = value.get("choices"), value.get("usage")
+        if choices.__class__ is not list or not choices:
+            return False
+        if counts is not None:
+            excludes = self._reader.dialect.usage.completion_excludes_reasoning
+            if counts.__class__ is not dict or not usage.is_canonical(counts, excludes):
+                return False
+        return all(map(self._is_plain, choices))
+
+    def _read(self, value: Any, context: AnswerContext) -> None:
         if is_error(value):
             raise from_payload(value)
         if not isinstance(value, dict) or not isinstance(value.get("choices"), list):
             raise not_a_completion(_what(value))
-        self.odd: list[str] = []
-        self.source: str | None = None
-        self._reader = DialectReader(context.dialect, thinking=context.thinking, seed=context.fallback_id[-24:])
-        self.body: dict[str, Any] = dict(value)
+        self.body = dict(value)
         choices = [
             self._choice(one, position) for position, one in enumerate(value["choices"]) if isinstance(one, dict)
         ]
@@ -43,7 +70,7 @@ class WholeAnswer:
             self.body["usage"] = usage.canonical(found, context.dialect.usage.completion_excludes_reasoning)
             self.same = self.same and self.body["usage"] is value.get("usage")
         self.usage = self.body["usage"] if found is not None else None
-        self.finish_reason: str = choices[0]["finish_reason"]
+        self.finish_reason = choices[0]["finish_reason"]
 
     def _choice(self, given: dict[str, Any], position: int) -> dict[str, Any]:
         if self._is_plain(given):
@@ -57,7 +84,7 @@ class WholeAnswer:
         said = said if isinstance(said, dict) else {}
         index = given.get("index")
         index = index if isinstance(index, int) and not isinstance(index, bool) else position
-        state = Choice(self._reader, index)
+        state = Choice(self._reader, index, seed=self._seed)
         word = given.get("finish_reason")
         spoken = state.read_whole(said, word)
         self.odd += state.odd
@@ -77,8 +104,10 @@ class WholeAnswer:
             out["native_finish_reason"] = str(word)
         return out
 
-    def _is_plain(self, given: dict[str, Any]) -> bool:
+    def _is_plain(self, given: Any) -> bool:
         """Whether a choice is canonical at first sight, as nearly all are."""
+        if given.__class__ is not dict:
+            return False
         word, said = given.get("finish_reason"), given.get("message")
         if not given.keys() <= _PLAIN_CHOICE or said.__class__ is not dict or given.get("index").__class__ is not int:
             return False

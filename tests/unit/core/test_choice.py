@@ -10,7 +10,7 @@ from tests.support.streams import call
 
 
 def choice(dialect: Dialect | None = None, *, thinking: bool = True) -> Choice:
-    return Choice(DialectReader(dialect or Dialect(), thinking=thinking, seed="seed"))
+    return Choice(DialectReader(dialect or Dialect(), thinking=thinking), seed="seed")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from proxy.core.chunk import Chunk
 from proxy.core.deltas import choice_objects, deltas, message, own_delta, says_more, without_text
 from proxy.core.dialect import Dialect
 
-READER = DialectReader(Dialect(), thinking=True, seed="s")
+READER = DialectReader(Dialect(), thinking=True)
 CALL = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 

@@ -63,6 +63,27 @@ CHOICES: list[dict[str, Any]] = [
 ]
 
 
+WRONG: dict[str, list[Any]] = {
+    "id": [None, "", 7],
+    "created": [None, 0, -1, True, 1.5, 12.0, 2**53, 2**70, "1"],
+    "model": [None, "", {}],
+    "object": [None, "chat.completion.chunk", "error", "text_completion"],
+    "usage": [None, {}, [], "5", COUNTS, {"prompt_tokens": None}, {**COUNTS, "total_tokens": 9}, {**COUNTS, "x": 0.1}],
+    "choices": [[], None, ["x"], {"0": {}}],
+}
+ANSWERS: list[dict[str, Any]] = [
+    *({key: value} for key, values in WRONG.items() for value in values),
+    {"error": None},
+    {"error": {"message": "slow"}},
+    {"type": "error"},
+    {"detail": "no"},
+    {"x_groq": {"usage": COUNTS}},
+    {"x_groq": {"usage": COUNTS}, "usage": None},
+    {"prompt_logprobs": None, "kv_transfer_params": None, "system_fingerprint": "f", "service_tier": None},
+    {"base_resp": {"status_code": 1000, "status_msg": "slow"}},
+]
+
+
 @pytest.mark.parametrize("dialect", [None, ANYWHERE, INSIDE, RENAMED, UNTAGGED])
 def test_a_first_sight_says_what_a_closer_look_says(dialect: Dialect | None, monkeypatch: pytest.MonkeyPatch) -> None:
     choices = [{"message": {"role": "assistant", **message}} for message, _ in MESSAGES] + CHOICES
@@ -70,9 +91,10 @@ def test_a_first_sight_says_what_a_closer_look_says(dialect: Dialect | None, mon
         {"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop", **one}
         for one in choices
     ]
-    bodies = [
-        dumped({**FRAME, "object": "chat.completion", "choices": some}) for some in [*([one] for one in full), full]
-    ]
+    frame = {**FRAME, "object": "chat.completion"}
+    bodies = [dumped({**frame, "choices": some}) for some in [*([one] for one in full), full]]
+    bodies += [dumped({**frame, "choices": full[:1], **answer}) for answer in ANSWERS]
+    bodies += [b"[]", b"[" + bodies[0] + b"]", b"7", b" \n" + bodies[0] + b"\n", bodies[0] + b"data: x"]
     at_sight = [answered(body, dialect) for body in bodies]
     monkeypatch.setattr(whole, "is_plain", lambda *_: False)
     assert [answered(body, dialect) for body in bodies] == at_sight
@@ -82,9 +104,9 @@ def test_a_first_sight_says_what_a_closer_look_says(dialect: Dialect | None, mon
 def test_a_message_is_plain_where_nothing_of_it_wants_to_be_read(message: dict[str, Any], plain: bool) -> None:
     from proxy.core.choice import DialectReader
 
-    reader = DialectReader(Dialect(), thinking=True, seed="s")
+    reader = DialectReader(Dialect(), thinking=True)
     assert is_plain({"role": "assistant", **message}, reader) is plain
-    inside = DialectReader(INSIDE, thinking=True, seed="s")
+    inside = DialectReader(INSIDE, thinking=True)
     assert not is_plain({"role": "assistant", **message}, inside)
 
 

@@ -195,7 +195,7 @@ def test_snapshots_of_details_take_the_long_way() -> None:
 
 
 def test_a_frame_waits_while_its_choice_is_not_sure_of_its_role() -> None:
-    choice = Choice(DialectReader(Dialect(), thinking=True, seed="s"))
+    choice = Choice(DialectReader(Dialect(), thinking=True), seed="s")
     said = Short("field", "a", source="reasoning")
     assert not may(choice, said)
     choice.role_sent = True
