@@ -169,7 +169,7 @@ class _Call:
             resolved.model,
             state.engines[provider.name],
             metrics,
-            _asking(resolved, asked, metrics, service.seen, mending),
+            _asking(state, resolved, asked, metrics, service.seen, mending),
             service.health.of(resolved.key),
             mending,
         )
@@ -183,15 +183,16 @@ def _digest(caller: keys.Caller) -> bytes:
 
 
 def _asking(
-    resolved: ResolvedTarget, asked: _Asked, metrics: TargetMetrics, seen: Seen, mending: Mending | None
+    state: State, resolved: ResolvedTarget, asked: _Asked, metrics: TargetMetrics, seen: Seen, mending: Mending | None
 ) -> Callable[[], Question]:
     recall = asked.recall
     if recall is None:
         return lambda: _raw_question(resolved, asked)
-    return lambda: _chat_question(resolved, asked, recall, metrics, seen, mending)
+    return lambda: _chat_question(state, resolved, asked, recall, metrics, seen, mending)
 
 
 def _chat_question(
+    state: State,
     resolved: ResolvedTarget,
     asked: _Asked,
     recall: Recall,
@@ -220,6 +221,7 @@ def _chat_question(
         include_usage=bodies.wants_usage(body),
         keep=recall.keeper(metrics),
         byte_path=asked.byte_path,
+        reader=state.reader(provider, model, manner.response, thinking=prepared.reasoning),
     )
     return Question(
         dumps(prepared.body),

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from proxy.core.choice import DialectReader
+from proxy.core.dialect import Dialect
 from proxy.edge.limits import Limiter
 from proxy.relay import Drain, Relay
 from proxy.routing import Allowed, Match, ResolvedTarget, Standing, Table, permits, targets
@@ -54,6 +56,17 @@ class State:
     key_ids: Mapping[str, str]
     """Client's name → what stands for its key in logs."""
     _served: dict[str, Served] = field(default_factory=dict)
+    _readers: dict[tuple[str, str, bool], DialectReader] = field(default_factory=dict)
+
+    def reader(self, provider: str, model: str, dialect: Dialect, *, thinking: bool) -> DialectReader:
+        """This dialect, in which the provider's model answers, prepared for reading."""
+        key = (provider, model, thinking)
+        known = self._readers.get(key)
+        if known is None or known.dialect is not dialect:
+            if len(self._readers) >= MOST_SERVED:
+                self._readers.clear()
+            known = self._readers[key] = DialectReader(dialect, thinking=thinking)
+        return known
 
     def served(self, model: str, allowed: Allowed) -> Served | None:
         """Who serves `model`; None where nobody does, or nobody for this caller."""

@@ -2,7 +2,9 @@
 
 import contextlib
 import gc
+import math
 import os
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol, Self
@@ -60,7 +62,18 @@ class Maker(Protocol):
 
 
 class Buckets(Histogram):
-    """A histogram that also takes what was counted elsewhere: one call for all the gaps of a stream."""
+    """A histogram that finds a value's bucket by bisection, and takes what was counted elsewhere.
+
+    The second is one call for all the gaps of a stream. Only bound series are observed here.
+    """
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        """Counts a value; no number (NaN) is in no bucket."""
+        if exemplar or not amount <= math.inf:
+            super().observe(amount, exemplar)
+            return
+        self._sum.inc(amount)
+        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
 
     def add(self, row: Sequence[float]) -> None:
         """Adds a count for each bucket (not cumulative), then the sum of the values."""

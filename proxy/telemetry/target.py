@@ -133,8 +133,10 @@ class TargetMetrics:
         self._request_output.observe(out)
         details = usage.get("prompt_tokens_details")
         if details.__class__ is dict:
-            self._cached.inc(token_count(details, "cached_tokens"))
-            self._cache_write.inc(token_count(details, "cache_write_tokens"))
+            if cached := token_count(details, "cached_tokens"):
+                self._cached.inc(cached)
+            if written := token_count(details, "cache_write_tokens"):
+                self._cache_write.inc(written)
         if "cache_creation_input_tokens" in usage:
             self._cache_write.inc(token_count(usage, "cache_creation_input_tokens"))
         details = usage.get("completion_tokens_details")
