@@ -49,11 +49,13 @@ def rewrite(messages: list[Any], history: History, *, seen_field: str | None) ->
     `seen_field` is where the target was seen to send reasoning: the key of a text field, or `details`, `tags` or
     `content_parts`; None: not seen. Items that are no objects stay as they are.
     """
+    plain = _plainly(history)
+    if not plain and not any(map(_is_answer, messages)):
+        return messages
     form = _form(history, seen_field)
     last, turn = len(messages) - 1, -1
     if history.scope == "current_turn":
         turn = max((i for i, message in enumerate(messages) if _role(message) == "user"), default=-1)
-    plain = _plainly(history)
     out: list[Any] = []
     changed = False
     for index, message in enumerate(messages):
@@ -70,6 +72,10 @@ def rewrite(messages: list[Any], history: History, *, seen_field: str | None) ->
         changed = changed or differs
         out.append(new if differs else message)
     return out if changed else messages
+
+
+def _is_answer(message: Any) -> bool:
+    return bool(_role(message) == "assistant")
 
 
 def _plainly(history: History) -> bool:

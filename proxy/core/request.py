@@ -20,7 +20,7 @@ BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh":
 _INLINE_FORMATS = frozenset({"raw", "none"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Prepared:
     """A request ready for one target."""
 

@@ -4,6 +4,7 @@
 `prompt_tokens_details.cached_tokens` is part of the prompt. Unknown keys are kept.
 """
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 Excludes = Literal["auto", "yes", "no"]
@@ -70,18 +71,19 @@ def is_canonical(usage: dict[str, Any], excludes: Excludes = "auto") -> bool:
 
 def _adds_up(usage: dict[str, Any]) -> bool:
     """Whether counts in OpenAI's own places say all that they must, so that nothing has to change."""
-    counts: list[Any] = [usage.get(key) for key in _COUNTS]
+    counts: Iterable[Any] = map(usage.get, _COUNTS)
+    prompt, completion, total = counts
+    if not (_is_count(prompt) and _is_count(completion) and _is_count(total)):
+        return False
     for group, key in _DETAILS:
         details = usage.get(group)
-        if details is not None:
-            if details.__class__ is not dict:
-                return False
-            counts.append(details.get(key, 0))
-    for count in counts:
-        if count.__class__ is not int or not 0 <= count < _TOO_MANY:
+        if details is not None and not (details.__class__ is dict and _is_count(details.get(key, 0))):
             return False
-    prompt, completion, total, *_ = counts
     return bool(total) and total == prompt + completion
+
+
+def _is_count(value: Any) -> bool:
+    return value.__class__ is int and 0 <= value < _TOO_MANY
 
 
 def _with_reasoning(

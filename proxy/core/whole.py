@@ -26,7 +26,7 @@ class WholeAnswer:
         self.odd: list[str] = []
         self.source: str | None = None
         self._reader = context.reading()
-        self._seed = context.seed
+        self._context = context
         self.body: dict[str, Any]
         self.usage: dict[str, Any] | None
         self.finish_reason: str
@@ -35,7 +35,7 @@ class WholeAnswer:
             self.body, self.usage = value, value.get("usage")
             self.finish_reason = value["choices"][0]["finish_reason"]
         else:
-            self._read(value, context)
+            self._read(value)
 
     def _is_canonical(self, value: Any) -> bool:
         """Whether a whole answer is canonical at first sight; no means that only a closer look tells."""
@@ -50,7 +50,7 @@ class WholeAnswer:
                 return False
         return all(map(self._is_plain, choices))
 
-    def _read(self, value: Any, context: AnswerContext) -> None:
+    def _read(self, value: Any) -> None:
         if is_error(value):
             raise from_payload(value)
         if not isinstance(value, dict) or not isinstance(value.get("choices"), list):
@@ -64,10 +64,10 @@ class WholeAnswer:
         self.body["choices"] = choices
         self.same = len(choices) == len(value["choices"])
         self.same = self.same and all(a is b for a, b in zip(choices, value["choices"], strict=True))
-        self.same = not Envelope(context).whole(self.body) and self.same
+        self.same = not Envelope(self._context).whole(self.body) and self.same
         found = usage.find(value)
         if found is not None:
-            self.body["usage"] = usage.canonical(found, context.dialect.usage.completion_excludes_reasoning)
+            self.body["usage"] = usage.canonical(found, self._context.dialect.usage.completion_excludes_reasoning)
             self.same = self.same and self.body["usage"] is value.get("usage")
         self.usage = self.body["usage"] if found is not None else None
         self.finish_reason = choices[0]["finish_reason"]
@@ -84,7 +84,7 @@ class WholeAnswer:
         said = said if isinstance(said, dict) else {}
         index = given.get("index")
         index = index if isinstance(index, int) and not isinstance(index, bool) else position
-        state = Choice(self._reader, index, seed=self._seed)
+        state = Choice(self._reader, index, seed=self._context.seed)
         word = given.get("finish_reason")
         spoken = state.read_whole(said, word)
         self.odd += state.odd

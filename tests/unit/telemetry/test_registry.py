@@ -1,10 +1,11 @@
 """What we add to the Prometheus client, and that its text is what a scraper asks for."""
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from prometheus_client import Metric
+from prometheus_client import Histogram, Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
@@ -92,3 +93,18 @@ def test_folder_is_emptied_of_counts_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
     share(tmp_path / "new")
     assert (tmp_path / "new").is_dir()
+
+
+def test_a_value_is_counted_in_the_bucket_where_the_client_itself_counts_it() -> None:
+    exposed, limits = Exposed(), (0.5, 1.0, 2.0)
+    ours = exposed.histogram("ours", "x", ("of",), limits).labels("a")
+    theirs = Histogram("theirs", "x", ("of",), registry=exposed.registry, buckets=limits).labels("a")
+    for value in (-1.0, 0.0, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 1e9, math.inf):
+        ours.observe(value)
+        theirs.observe(value)
+    counted = [line.partition("{") for line in exposed.render("", {})[0].decode().splitlines() if "{" in line]
+    assert [rest for name, _, rest in counted if name.startswith("ours")] == [
+        rest for name, _, rest in counted if name.startswith("theirs")
+    ]
+    ours.observe(math.nan)
+    assert 'ours_count{of="a"} 10.0' in exposed.render("", {})[0].decode()
