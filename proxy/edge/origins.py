@@ -1,5 +1,7 @@
 """Cross-origin requests of web pages (the Fetch standard's CORS protocol): refused unless `server.cors` names the page."""
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from proxy.edge.service import Service
@@ -16,12 +18,14 @@ class Origins:
         self._app = app
         self._service = service
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answers what a browser asks before a request, and marks the answers that its page may read."""
         cors = self._service.state.settings.server.cors
         if cors is None or scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
+        return self._marked(cors, scope, receive, send)
+
+    async def _marked(self, cors: Cors, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         marks = _marks(cors, headers.get(b"origin"))
         if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:

@@ -30,7 +30,9 @@ class Log:
     def request(self, exchange: Exchange) -> None:
         """A request that has ended."""
         level = exchange.error.log_level if exchange.error is not None else "info"
-        self._write({"ts": self._stamp.now(), "level": level, "event": "request", **request_fields(exchange)})
+        line: dict[str, Any] = {"ts": self._stamp.now(), "level": level, "event": "request"}
+        _add_fields(line, exchange)
+        self._write(line)
 
     def _write(self, line: dict[str, Any]) -> None:
         text = _as_text(line) if self._as_text else dumps(line).decode()
@@ -56,10 +58,10 @@ class Forward(logging.Handler):
         self._log.event(record.levelname.lower(), "log", logger=record.name, message=_first_line(record), **extra)
 
 
-def request_fields(exchange: Exchange) -> dict[str, Any]:
-    """The fields of a request's line; those that do not apply are left out."""
+def _add_fields(fields: dict[str, Any], exchange: Exchange) -> None:
+    """Those of a request's line; what does not apply is left out."""
     timeline, target = exchange.timeline, exchange.target
-    fields: dict[str, Any] = {"request_id": exchange.request_id}
+    fields["request_id"] = exchange.request_id
     if exchange.trace_id is not None:
         fields["trace_id"] = exchange.trace_id
     fields["route"] = target.route
@@ -90,7 +92,6 @@ def request_fields(exchange: Exchange) -> dict[str, Any]:
         fields["client"] = exchange.client
     if exchange.key_id is not None:
         fields["key_id"] = exchange.key_id
-    return fields
 
 
 def _add_times(fields: dict[str, Any], exchange: Exchange, start: float) -> None:

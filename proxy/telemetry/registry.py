@@ -61,6 +61,17 @@ class Maker(Protocol):
     def render(self, accept: str, aliases: Mapping[str, "Alias"]) -> tuple[bytes, str]: ...
 
 
+class Tally(Counter):
+    """A counter whose bound series count in one step."""
+
+    def inc(self, amount: float = 1, exemplar: dict[str, str] | None = None) -> None:
+        """Adds what is not negative."""
+        if exemplar or not amount >= 0:
+            super().inc(amount, exemplar)
+        else:
+            self._value.inc(amount)
+
+
 class Buckets(Histogram):
     """A histogram that finds a value's bucket by bisection, and takes what was counted elsewhere.
 
@@ -96,7 +107,7 @@ class Exposed:
 
     def counter(self, name: str, text: str, labels: Sequence[str]) -> Counter:
         """A new family."""
-        return Counter(name, text, labels, registry=self.registry)
+        return Tally(name, text, labels, registry=self.registry)
 
     def gauge(self, name: str, text: str, labels: Sequence[str], mode: GaugeMode) -> Gauge:
         """A new family."""
