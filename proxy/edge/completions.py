@@ -19,11 +19,10 @@ from proxy.core.stream import AnswerContext, StreamPipeline, WholePipeline
 from proxy.core.timeline import Timeline
 from proxy.edge import bodies, heads, keys
 from proxy.edge.protocol import LEAVING
-from proxy.edge.service import Served, Service, State
+from proxy.edge.service import Aim, Served, Service, State
 from proxy.relay import Outlet
-from proxy.routing import Match, ResolvedTarget, ordered
+from proxy.routing import ResolvedTarget, ordered
 from proxy.telemetry.exchange import Exchange
-from proxy.telemetry.target import TargetMetrics
 from proxy.upstream.attempt import EVENT_STREAM, Candidate, Kind, Question
 from proxy.upstream.attempts import Plan
 from proxy.upstream.healing import Mending
@@ -118,8 +117,8 @@ class _Call:
         served = state.served(body["model"], caller.allowed)
         if served is None:
             raise _not_found(state, body["model"], caller.allowed)
-        match, first = served.match, served.targets[0].target
-        exchange.target = self._metrics(match, first.provider.name, first.model)
+        match, aims = served.match, service.aims(state, served)
+        exchange.target = aims[0].metrics
         self.leave = service.limiter.enter(caller.client, exchange, state.settings.server.limits)
         own = caller.client.render if caller.client is not None else None
         rendering = wanted or own or match.route.render or Rendering()
@@ -134,9 +133,6 @@ class _Call:
             caller.key,
         )
 
-    def _metrics(self, match: Match, provider: str, model: str) -> TargetMetrics:
-        return self._service.metrics.target(match.route.model, provider, model)
-
     def _candidates(
         self, state: State, served: Served, caller: keys.Caller, body: dict[str, Any], kind: Kind, rendering: Rendering
     ) -> list[Candidate]:
@@ -146,8 +142,9 @@ class _Call:
             digest = _digest(caller) if served.keeps else b""
             recall = Recall(service.memory, digest, body["messages"], keeps=served.keeps)
         asked = _Asked(body, kind, rendering, state.settings.server.byte_path, recall)
-        if len(served.targets) == 1:
-            return [self._candidate(state, match, served.targets[0], asked)]
+        aims = served.aims
+        if len(aims) == 1:
+            return [self._candidate(state, aims[0], asked)]
         order = ordered(
             served.targets,
             match.route.strategy,
@@ -155,24 +152,16 @@ class _Call:
             now=service.clock(),
             draw=random.random(),  # noqa: S311 - spreads load
         )
-        return [self._candidate(state, match, resolved, asked) for resolved in order]
+        found = {id(aim.resolved): aim for aim in aims}
+        return [self._candidate(state, found[id(resolved)], asked) for resolved in order]
 
-    def _candidate(self, state: State, match: Match, resolved: ResolvedTarget, asked: _Asked) -> Candidate:
-        provider, service = resolved.target.provider, self._service
-        metrics = self._metrics(match, provider.name, resolved.target.model)
-        manner = resolved.target.manner_of(resolved.model)
-        mending = None
-        if manner.history.self_heal and asked.kind is not Kind.RAW:
-            mending = Mending(service.healings, provider.name, resolved.model, manner, metrics)
-        return Candidate(
-            provider,
-            resolved.model,
-            state.engines[provider.name],
-            metrics,
-            _asking(state, resolved, asked, metrics, service.seen, mending),
-            service.health.of(resolved.key),
-            mending,
-        )
+    def _candidate(self, state: State, aim: Aim, asked: _Asked) -> Candidate:
+        service, resolved = self._service, aim.resolved
+        provider, model, mending = resolved.target.provider, resolved.model, None
+        if aim.manner.history.self_heal and asked.kind is not Kind.RAW:
+            mending = Mending(service.healings, provider.name, model, aim.manner, aim.metrics)
+        ask = _asking(state, aim, asked, service.seen, mending)
+        return Candidate(provider, model, aim.engine, aim.metrics, ask, aim.health, mending)
 
 
 def _digest(caller: keys.Caller) -> bytes:
@@ -182,26 +171,23 @@ def _digest(caller: keys.Caller) -> bytes:
     return hashlib.sha256(caller.key.encode("latin-1")).digest() if caller.key is not None else b""
 
 
-def _asking(
-    state: State, resolved: ResolvedTarget, asked: _Asked, metrics: TargetMetrics, seen: Seen, mending: Mending | None
-) -> Callable[[], Question]:
+def _asking(state: State, aim: Aim, asked: _Asked, seen: Seen, mending: Mending | None) -> Callable[[], Question]:
     recall = asked.recall
     if recall is None:
-        return lambda: _raw_question(resolved, asked)
-    return lambda: _chat_question(state, resolved, asked, recall, metrics, seen, mending)
+        return lambda: _raw_question(aim.resolved, asked)
+    return lambda: _chat_question(state, aim, asked, recall, seen, mending)
 
 
 def _chat_question(
     state: State,
-    resolved: ResolvedTarget,
+    aim: Aim,
     asked: _Asked,
     recall: Recall,
-    metrics: TargetMetrics,
     seen: Seen,
     mending: Mending | None,
 ) -> Question:
-    provider, model = resolved.target.provider.name, resolved.model
-    manner = resolved.target.manner_of(model) if mending is None else mending.manner
+    provider, model, metrics = aim.resolved.target.provider.name, aim.resolved.model, aim.metrics
+    manner = aim.manner if mending is None else mending.manner
     body, whole = asked.body, asked.kind is Kind.WHOLE
     messages = recall.messages(manner.history, metrics)
     if messages is not body["messages"]:

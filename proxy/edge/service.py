@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from proxy.core.choice import DialectReader
-from proxy.core.dialect import Dialect
+from proxy.core.dialect import Dialect, Manner
 from proxy.edge.limits import Limiter
 from proxy.relay import Drain, Relay
 from proxy.routing import Allowed, Match, ResolvedTarget, Standing, Table, permits, targets
@@ -17,10 +17,11 @@ from proxy.settings import Mistake, Settings, SettingsError
 from proxy.settings.model import Target
 from proxy.telemetry.logs import Log
 from proxy.telemetry.metrics import Metrics, series_of
+from proxy.telemetry.target import TargetMetrics
 from proxy.telemetry.traces import Passing, Tracer
 from proxy.upstream.engine import Engine, engine_of
 from proxy.upstream.healing import Healings
-from proxy.upstream.health import Healths
+from proxy.upstream.health import Healths, TargetHealth
 from proxy.upstream.memory import Memory
 from proxy.upstream.seen import Seen
 
@@ -29,7 +30,18 @@ MOST_SERVED = 1024
 """Model names whose route is kept; behind a wildcard they come from clients."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class Aim:
+    """A target that is asked for one model, with all that is the same for every request to it."""
+
+    resolved: ResolvedTarget
+    manner: Manner
+    engine: Engine
+    metrics: TargetMetrics
+    health: TargetHealth
+
+
+@dataclass(slots=True)
 class Served:
     """Who serves one model name."""
 
@@ -37,6 +49,8 @@ class Served:
     targets: tuple[ResolvedTarget, ...]
     keeps: bool
     """Whether answers are kept in the reasoning memory: what one target says, the next one may be asked about."""
+    aims: tuple[Aim, ...] = ()
+    """The same targets, in their order, once they have been asked for."""
 
 
 KEY_ID_DIGITS = 8
@@ -148,6 +162,18 @@ class Service:
         self._bind(settings)
         metrics.reloaded(ok=True)
         log.event("info", "started", series=_series(settings), max_series=settings.telemetry.max_series)
+
+    def aims(self, state: State, served: Served) -> tuple[Aim, ...]:
+        """The targets of a model, ready to be asked."""
+        if not served.aims:
+            served.aims = tuple(self._aim(state, served.match, one) for one in served.targets)
+        return served.aims
+
+    def _aim(self, state: State, match: Match, one: ResolvedTarget) -> Aim:
+        provider = one.target.provider.name
+        metrics = self.metrics.target(match.route.model, provider, one.target.model)
+        manner = one.target.manner_of(one.model)
+        return Aim(one, manner, state.engines[provider], metrics, self.health.of(one.key))
 
     def _bind(self, settings: Settings) -> None:
         for route in settings.routes:
