@@ -96,10 +96,14 @@ class _Response:
             cycle.on_response()
 
     def _head_of(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-        lines = [*self._cycle.default_headers, *headers]
-        parts = [STATUS_LINE[status], *[b"%b: %b\r\n" % line for line in lines]]
-        breaks = 2 + len(lines)  # of the status line, and of the empty line at the end
-        self._chunked = status not in _BODILESS and not any(name == b"content-length" for name, _ in lines)
+        parts = [STATUS_LINE[status]]
+        breaks = 2  # of the status line, and of the empty line at the end
+        self._chunked = status not in _BODILESS
+        for name, value in (*self._cycle.default_headers, *headers):
+            if name == b"content-length":
+                self._chunked = False
+            parts += (name, b": ", value, b"\r\n")
+            breaks += 1
         if not self._cycle.keep_alive:
             parts.append(b"connection: close\r\n")
             breaks += 1
