@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.core import codec, finish
-from proxy.core.chunk import Chunk
+from proxy.core.chunk import COMMON, Chunk
 from proxy.core.details import DetailsReader
 from proxy.core.dialect import Dialect, Flag
 from proxy.core.echo import Echo
@@ -32,8 +32,14 @@ class DialectReader:
         self.grammar: Grammar = grammar(dialect.tags, dialect.flag.pairs if dialect.flag else ())
         self.names = frozenset(self.fields)
         self.snapshots = dialect.details is not None and dialect.details.snapshots
+        self.known = frozenset({*COMMON, *self.fields, self.details_key, *self.flag_path[:1]})
+        """Keys that are expected. Text in others may be reasoning that a host has renamed."""
         self.telling = frozenset({self.details_key, "tool_calls", "function_call", *self.flag_path[:1]})
         """Keys of a delta that are read, beside its texts."""
+
+    def is_strange(self, name: str, value: Any) -> bool:
+        """Whether a key that is not expected holds prose: a word of a list, or an id, has no space."""
+        return name not in self.known and " " in flat_text(value)
 
     def mark(self, delta: dict[str, Any], *, whole: bool) -> Mark:
         """What the dialect's flag says of the content beside it."""
@@ -109,6 +115,10 @@ class Choice:
         """Whole events of the caller's, all of whose text is still undecided."""
         self.odd: list[str] = []
         """Kinds of oddities met; whoever reads them empties the list."""
+        self.strange = False
+        """Whether text was met under a key that is not expected; it is told once."""
+        self.unclosed = False
+        """Whether the text ended inside a block of reasoning whose end never came."""
 
     @property
     def undecided(self) -> str:
@@ -127,6 +137,8 @@ class Choice:
     def read(self, delta: dict[str, Any], word: Any = None) -> Spoken:
         """Reads one delta. `word`: the upstream's finish word, where one came with it."""
         spoken = Spoken()
+        if not delta.keys() <= self.reader.known:
+            self.look(delta)
         self._read_fields(delta, spoken)
         self._read_content(delta, spoken, whole=False)
         entries = delta.get("tool_calls")
@@ -143,6 +155,12 @@ class Choice:
         self.generated = self.generated or bool(spoken.pieces or spoken.entries)
         return spoken
 
+    def look(self, delta: dict[str, Any]) -> None:
+        """Notes prose under a key that is not expected."""
+        if not self.strange and any(self.reader.is_strange(name, value) for name, value in delta.items()):
+            self.strange = True
+            self.odd.append("unknown_field")
+
     def close(self, *, stopped: bool) -> Spoken:
         """The stream ended without a finish word: what was held. `stopped`: it counts as an end by the model itself."""
         spoken = Spoken()
@@ -153,6 +171,7 @@ class Choice:
     def read_whole(self, message: dict[str, Any], word: Any) -> Spoken:
         """Reads a whole message: the same road as a delta, all at once."""
         spoken = Spoken()
+        self.look(message)
         self._read_fields(message, spoken)
         self._read_content(message, spoken, whole=True)
         entries = message.get("tool_calls")
@@ -227,8 +246,11 @@ class Choice:
         if self.literal and mark is not Mark.REASONING:
             spoken.pieces.append((False, text))
             return
+        turns, held = self.splitter.turns, self.splitter.held
         self._tagged(spoken, self.splitter.feed(text, mark))
         self.literal = self.splitter.literal
+        if held and turns != self.splitter.turns:
+            self.odd.append("tag_split_across_chunks")
 
     def _tagged(self, spoken: Spoken, pieces: list[Piece]) -> None:
         for is_reasoning, text in pieces:
@@ -242,6 +264,7 @@ class Choice:
         if self.splitter:
             stopped = not self.calls.made and self.reason(word or "stop") == "stop"
             self._tagged(spoken, self.splitter.close(stopped=stopped))
+            self.unclosed = self.splitter.inside
             self.literal = self.splitter.literal
         if entries and (more := self.calls.close()):
             spoken.plain = False

@@ -4,6 +4,13 @@ from typing import Any, Literal
 
 Kind = Literal["reasoning", "answer"]
 
+COMMON = frozenset(
+    {
+        "role", "content", "refusal", "name", "id", "tool_calls", "function_call", "audio", "annotations", "obfuscation",
+        "finish_reason", "reasoning_signature", "signature", "encrypted_content",
+    }
+)  # fmt: skip
+"""Keys of a delta or message in which no dialect has its reasoning."""
 _ANSWER_KEYS = ("content", "tool_calls", "refusal", "function_call", "audio")
 
 

@@ -21,6 +21,8 @@ class Envelope:
         self.id: str | None = None
         self._created: int | None = None
         self._model: str | None = None
+        self.named: str | None = None
+        """The model by the upstream's own word."""
         self.settled = False
         """Whether the frame is final."""
 
@@ -31,7 +33,7 @@ class Envelope:
         if self._created is None:
             self._created = _time(event.get("created"))
         if self._model is None:
-            self._model = _text(event.get("model"))
+            self._model = self.named = _text(event.get("model"))
 
     def settle(self) -> None:
         """From here on what is still missing is made up."""

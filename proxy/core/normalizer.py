@@ -54,6 +54,16 @@ class Normalizer:
         return next((choice.finished for choice in self._choices.values()), None)
 
     @property
+    def model(self) -> str | None:
+        """What the upstream calls the model that answers."""
+        return self._envelope.named
+
+    @property
+    def unclosed(self) -> bool:
+        """Whether a choice ended inside a block of reasoning."""
+        return any(choice.unclosed for choice in self._choices.values())
+
+    @property
     def source(self) -> str | None:
         """Where reasoning was seen: a field's name, `details`, `content_parts`, `tags`, or None."""
         return next((choice.source for choice in self._choices.values() if choice.source), None)
@@ -109,6 +119,8 @@ class Normalizer:
             return None
         state = self._choices.get(index)
         said = None if state is None else short(state, delta)
+        if state is not None and said is not None and not delta.keys() <= self._reader.known:
+            state.look(delta)
         return None if state is None or said is None else (state, said)
 
     def _as_short(self, event: dict[str, Any], data: bytes, said: Short) -> Chunk:
@@ -216,6 +228,7 @@ class Normalizer:
         unchanged = True
         for position, choice in enumerate(choices):
             if not isinstance(choice, dict):
+                self.odd.append("empty_choice")
                 unchanged = False
                 continue
             state = self._state(choice, position)

@@ -105,7 +105,9 @@ def is_plain(message: dict[str, Any], reader: DialectReader) -> bool:
         elif name in reader.names:
             if value is not None and value != "":
                 return False
-        elif name not in ("content", "role") and not _is_beside(name, value, reader):
+        elif name not in ("content", "role") and (
+            not _is_beside(name, value, reader) or reader.is_strange(name, value)
+        ):
             return False
     return True
 

@@ -99,6 +99,21 @@ class TagSplitter:
                 return False
         return not self.holds_white or text[-1] not in WHITE
 
+    @property
+    def inside(self) -> bool:
+        """Whether a block of reasoning is open."""
+        return self._state is _State.INSIDE or self._state is _State.CLOSING
+
+    @property
+    def turns(self) -> int:
+        """How often a block has begun or ended."""
+        return 2 * self._blocks + self.inside
+
+    @property
+    def held(self) -> bool:
+        """Whether text waits that may be the beginning of a delimiter, and not for being white space alone."""
+        return bool(self._text) and not self._text.isspace()
+
     def feed(self, text: str, mark: Mark = Mark.NONE) -> list[Piece]:
         """Takes more text; `mark` is what the dialect's flag says of it."""
         if mark is Mark.MAYBE:

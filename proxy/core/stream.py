@@ -110,6 +110,7 @@ class _Reader:
             self.source = answer.source
             self._timeline.usage = answer.usage
             self._timeline.finish_reason = answer.finish_reason
+            self._timeline.response_model, self._timeline.unclosed = answer.model, answer.unclosed
             return answer
         return None
 
@@ -127,6 +128,7 @@ class _Reader:
         self.source = self._normalizer.source
         self._timeline.usage = self._normalizer.usage
         self._timeline.finish_reason = self._normalizer.finish_reason
+        self._timeline.response_model, self._timeline.unclosed = self._normalizer.model, self._normalizer.unclosed
         if self._normalizer.error and self.error is None:
             self._fail(self._normalizer.error)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy.core import codec, sse
+from proxy.core.chunk import COMMON
 from proxy.core.context import AnswerContext
 from proxy.core.dialect import ContentPart, Details, Dialect
 from proxy.core.errors import ProxyError
@@ -18,12 +19,6 @@ Pair = tuple[str, str]
 
 LEAST = 24
 """Characters of prose under an unknown key from which on it is taken for reasoning."""
-_KNOWN = frozenset(
-    {
-        "role", "content", "refusal", "name", "id", "tool_calls", "function_call", "audio", "annotations", "obfuscation",
-        "finish_reason", "reasoning_signature", "signature", "encrypted_content",
-    }
-)  # fmt: skip
 _ANSWERS = frozenset({"text", "output_text", "refusal"})
 _BOM = b"\xef\xbb\xbf"
 
@@ -85,7 +80,7 @@ def survey(body: bytes, pairs: Iterable[Pair]) -> Survey:
             text = value.get("text") if isinstance(value, dict) else value
             if key == "content":
                 content += _content(value, parts)
-            elif isinstance(text, str) and text and key not in _KNOWN:
+            elif isinstance(text, str) and text and key not in COMMON:
                 texts.setdefault(key, []).append(text)
             elif key != "tool_calls" and _is_details(value):
                 details = key

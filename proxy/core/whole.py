@@ -25,15 +25,19 @@ class WholeAnswer:
     def __init__(self, value: Any, context: AnswerContext) -> None:
         self.odd: list[str] = []
         self.source: str | None = None
+        self.unclosed = False
+        """Whether a message ended inside a block of reasoning."""
         self._reader = context.reading()
         self._context = context
         self.body: dict[str, Any]
         self.usage: dict[str, Any] | None
         self.finish_reason: str
+        self.model: str | None
+        """By the upstream's own word."""
         self.same = self._is_canonical(value)
         if self.same:
             self.body, self.usage = value, value.get("usage")
-            self.finish_reason = value["choices"][0]["finish_reason"]
+            self.finish_reason, self.model = value["choices"][0]["finish_reason"], value["model"]
         else:
             self._read(value)
 
@@ -64,7 +68,9 @@ class WholeAnswer:
         self.body["choices"] = choices
         self.same = len(choices) == len(value["choices"])
         self.same = self.same and all(a is b for a, b in zip(choices, value["choices"], strict=True))
-        self.same = not Envelope(self._context).whole(self.body) and self.same
+        envelope = Envelope(self._context)
+        self.same = not envelope.whole(self.body) and self.same
+        self.model = envelope.named
         found = usage.find(value)
         if found is not None:
             self.body["usage"] = usage.canonical(found, self._context.dialect.usage.completion_excludes_reasoning)
@@ -88,6 +94,7 @@ class WholeAnswer:
         word = given.get("finish_reason")
         spoken = state.read_whole(said, word)
         self.odd += state.odd
+        self.unclosed = self.unclosed or state.unclosed
         self.source = self.source or state.source
         reason = state.reason(word) or inferred(called=state.calls.made)
         role = said.get("role")

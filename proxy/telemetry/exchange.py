@@ -1,5 +1,6 @@
 """One request as an operator sees it, from its head to its end: the source of its metrics and its log line."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -77,6 +78,9 @@ class MemoryResult(StrEnum):
     EXPIRED = "expired"
 
 
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
+
+
 @dataclass(slots=True)
 class Exchange:
     """One request and its answer. Times are seconds of the monotonic clock."""
@@ -133,6 +137,12 @@ class Exchange:
         if self.timeline.first_answer is not None:
             return Phase.ANSWER
         return Phase.WAITING if self.timeline.first_reasoning is None else Phase.REASONING
+
+    @property
+    def response_model(self) -> str | None:
+        """What the upstream calls the model that answered, where that is fit for logs."""
+        named = self.timeline.response_model
+        return named if named is not None and _MODEL.fullmatch(named) else None
 
     @property
     def truncation(self) -> Truncation | None:

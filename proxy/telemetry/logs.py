@@ -69,8 +69,8 @@ def _add_fields(fields: dict[str, Any], exchange: Exchange) -> None:
         fields["provider"] = target.provider
     if target.model:
         fields["model"] = target.model
-    if timeline.response_model is not None:
-        fields["response_model"] = timeline.response_model
+    if timeline.response_model is not None and (named := exchange.response_model) is not None:
+        fields["response_model"] = named
     fields["stream"] = exchange.stream
     if exchange.status:
         fields["status"] = exchange.status

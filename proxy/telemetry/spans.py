@@ -128,8 +128,8 @@ def _answer(exchange: Exchange) -> dict[str, AttributeValue]:
     found: dict[str, AttributeValue] = {name: count for name, count in counts.items() if count}
     if timeline.finish_reason is not None:
         found["gen_ai.response.finish_reasons"] = [timeline.finish_reason]
-    if timeline.response_model is not None:
-        found["gen_ai.response.model"] = timeline.response_model
+    if exchange.response_model is not None:
+        found["gen_ai.response.model"] = exchange.response_model
     if exchange.stream and timeline.first_chunk is not None and timeline.upstream_written is not None:
         found["gen_ai.response.time_to_first_chunk"] = timeline.first_chunk - timeline.upstream_written
     return found

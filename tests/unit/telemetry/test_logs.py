@@ -59,6 +59,16 @@ def test_failure_gives_our_code_but_never_the_upstreams_words() -> None:
     assert "their" not in out.getvalue()
 
 
+def test_model_is_logged_only_where_it_looks_like_one() -> None:
+    out = io.StringIO()
+    for named in ("vendor/m-1:free@2", "two words", "x" * 129, "", None):
+        one = exchange()
+        one.timeline.response_model = named
+        one.end(11.0)
+        Log(out).request(one)
+    assert [line.get("response_model") for line in lines_of(out)] == ["vendor/m-1:free@2", None, None, None, None]
+
+
 def test_terminal_gets_text() -> None:
     out, one = io.StringIO(), exchange()
     one.outcome = Outcome.CLIENT_DISCONNECT
