@@ -36,6 +36,11 @@ def said() -> str:
     return f"canary-{next(_numbers)}-said"
 
 
+def model_said() -> str:
+    """What a host may call its model; what looks like a model's name is in log lines and spans, as `response_model`."""
+    return f"{said()} {said()}"
+
+
 ENV = {name: secret() for name in ("ONE_KEY", "TWO_KEY", "HOUSE_KEY", "HEADER_KEY", "QUERY_KEY", "PROXY_USER")}
 TABLE = """
 version: 1
@@ -92,7 +97,7 @@ def answer_parts() -> list[dict[str, Any]]:
         {"tool_calls": [call]},
         {"refusal": said()},
     ]
-    named = {"id": said(), "model": said(), "system_fingerprint": said()}
+    named = {"id": said(), "model": model_said(), "system_fingerprint": said()}
     finish = delta({}, said(), **named, usage={"prompt_tokens": 1, "completion_tokens": 1, said(): 5})
     return [*(delta(part, **named) for part in parts), finish]
 
@@ -113,7 +118,7 @@ async def host(asked: Asked, wire: Wire) -> None:
     if what == "stream":
         await wire.events(*answer_parts())
     elif what == "whole":
-        await wire.whole(answer(said(), said(), system_fingerprint=said(), model=said()), **head)
+        await wire.whole(answer(said(), said(), system_fingerprint=said(), model=model_said()), **head)
     elif what == "break":
         await wire.head(**head)
         for part in answer_parts()[:3]:
