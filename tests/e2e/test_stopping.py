@@ -114,8 +114,10 @@ def test_streams_of_a_worker_go_on_when_the_other_is_killed(tmp_path: Path) -> N
         first, second = children(proxy.process.pid)
         # Which worker takes a connection is the system's choice: one that is stopped takes none.
         of_first, of_second = held_by(proxy, second), held_by(proxy, first)
+        assert becomes(lambda: in_flight(proxy) == "6.0")
         os.kill(first, signal.SIGKILL)
         assert becomes(lambda: all(stream.broken for stream in of_first))
+        assert becomes(lambda: in_flight(proxy) == "3.0")
         release.set()
         for stream in of_second:
             stream.thread.join(10)
@@ -123,6 +125,16 @@ def test_streams_of_a_worker_go_on_when_the_other_is_killed(tmp_path: Path) -> N
     assert not any(stream.broken for stream in of_second)
     assert all(b"".join(stream.pieces).endswith(b"data: [DONE]\n\n") for stream in of_second)
     assert all(b'"two"' in b"".join(stream.pieces) for stream in of_second)
+
+
+def in_flight(proxy: Process) -> str:
+    """The open streams of all workers, as whichever of them is asked says; empty where it has just been killed."""
+    try:
+        with proxy.client(admin=True) as admin:
+            text = admin.get("/metrics").text
+    except httpx2.TransportError:
+        return ""
+    return text.partition('streams_in_flight{route="m"} ')[2].partition("\n")[0]
 
 
 def held_by(proxy: Process, stopped: int) -> list[Stream]:
