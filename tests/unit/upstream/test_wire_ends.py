@@ -98,13 +98,13 @@ def test_answer_that_is_closed_before_its_end_closes_its_connection(loop: Loop) 
                 response.release()
             await response.aclose()
             assert engine.users == 0
-            await until(lambda: host.open == 0, 0.1)
+            await until(lambda: host.open == 0, 0.9)
 
     run(loop, always(DONE), use)
 
 
 def test_idle_connections_are_closed_in_time(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "KEEPALIVE_S", 0.2)
+    monkeypatch.setattr(wire, "KEEPALIVE_S", 0.6)
 
     async def use(engine: WireEngine, host: Host) -> None:
         async def one(path: str) -> None:
@@ -112,10 +112,10 @@ def test_idle_connections_are_closed_in_time(loop: Loop, monkeypatch: pytest.Mon
 
         await asyncio.gather(*(one("/x") for _ in range(3)))
         for _ in range(4):  # one is used on and on, and stays; the others leave
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
             await one("/x")
         assert (len(host.visits), host.open, len(engine._idle)) == (3, 1, 1)
-        await until(lambda: host.open == 0, 0.5)
+        await until(lambda: host.open == 0)
         assert (list(engine._idle), engine._sweep) == ([], None)
         assert "WireEngine._swept" not in timers()
 
@@ -147,15 +147,15 @@ def test_retired_engine_closes_what_is_idle_and_lets_open_answers_end(loop: Loop
         await idle.aclose()
         assert host.open == 2
         await engine.retire()
-        await until(lambda: host.open == 1, 0.1)
+        await until(lambda: host.open == 1, 0.4)
         late = await engine.open("/slow", {}, b"{}")  # a second try of a request that began before
         assert await rest(response) == b"two"
-        await until(lambda: host.open == 1, 0.1)
+        await until(lambda: host.open == 1, 0.9)
         await response.aclose()
         assert await rest(late) == b"onetwo"
         assert engine.users == 1
         await late.aclose()
-        await until(lambda: host.open == 0, 0.1)
+        await until(lambda: host.open == 0, 0.9)
         assert engine.users == 0
         assert "WireEngine._swept" not in timers()
 
@@ -171,7 +171,7 @@ def test_closed_engine_ends_everything_at_once(loop: Loop) -> None:
         waiting = [asyncio.create_task(engine.open("/x", {}, b"{}")) for _ in range(3)]
         await asyncio.sleep(0.02)
         await engine.aclose()
-        await until(lambda: host.open == 0, 0.1)
+        await until(lambda: host.open == 0, 0.9)
         with pytest.raises(UpstreamUnavailable):
             await response.read()
         await response.aclose()
