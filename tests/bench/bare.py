@@ -1,16 +1,16 @@
-"""The relay that one writes in an afternoon: Starlette, httpx2's `aiter_lines`, `json`, one key renamed.
+"""The relay that one writes in an afternoon: Starlette, `aiter_lines` of httpx2 or httpx, `json`, one key renamed.
 
 It is what the proxy is compared with. It renames `reasoning` and does nothing else: no tags, no errors, no metrics.
-Run: `python -m tests.bench.bare PORT UPSTREAM_URL`.
+Run: `python -m tests.bench.bare PORT UPSTREAM_URL httpx2`, or `httpx`, whose programming interface is the same.
 """
 
+import importlib
 import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx2
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -23,8 +23,9 @@ def rename(message: dict[str, Any]) -> None:
         message["reasoning_content"] = message.pop("reasoning")
 
 
-def application(upstream: str) -> Starlette:
-    client = httpx2.AsyncClient(timeout=None, limits=httpx2.Limits(max_connections=None))
+def application(upstream: str, library: str) -> Starlette:
+    http = importlib.import_module(library)
+    client = http.AsyncClient(timeout=None, limits=http.Limits(max_connections=None))
 
     async def completions(request: Request) -> Response:
         body = await request.json()
@@ -59,8 +60,8 @@ def application(upstream: str) -> Starlette:
 
 
 def main() -> None:
-    port, upstream = int(sys.argv[1]), sys.argv[2]
-    app = application(upstream)
+    port, upstream, library = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+    app = application(upstream, library)
     uvicorn.run(app, port=port, loop="uvloop", http="httptools", access_log=False, log_level="warning")
 
 

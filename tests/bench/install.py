@@ -4,6 +4,7 @@ What is given is what was measured; where an index does not have it, the install
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,17 +12,19 @@ import sys
 from tests.bench.peers import FOLDER, nginx_program
 
 _WHEELS = {
-    "litellm": "litellm[proxy]==1.106.2",
-    "vllm-router": "vllm-router==0.1.17",
-    "llm-rosetta": "llm-rosetta==0.13.0",
+    "litellm": ("litellm[proxy]==1.106.2",),
+    "vllm-router": ("vllm-router==0.1.17",),
+    "llm-rosetta": ("llm-rosetta==0.13.0",),
+    "bare-httpx": ("httpx==0.28.1", "starlette==1.10.0", "uvicorn==0.54.0", "uvloop==0.23.0", "httptools==0.9.0"),
 }
+"""What a peer's environment gets; the first is the one whose version is told."""
 _PACKAGES = {"portkey": "@portkey-ai/gateway@1.15.2"}
 PINNED = (*_WHEELS, *_PACKAGES)
 
 
 def install() -> int:
     """0, or 1 if a peer could not be installed; the others are there then all the same."""
-    failed = [name for name, requirement in _WHEELS.items() if not _wheel(name, requirement)]
+    failed = [name for name, requirement in _WHEELS.items() if not _wheel(name, *requirement)]
     failed += [name for name, package in _PACKAGES.items() if not _package(name, package)]
     for name in failed:
         print(f"bench: {name} could not be installed", file=sys.stderr)
@@ -33,8 +36,9 @@ def install() -> int:
 def installed() -> dict[str, str]:
     """Name and version of each peer that is on this machine and not the project's."""
     found = {}
-    for name in _WHEELS:
-        for folder in FOLDER.glob(f"{name}/lib/python*/site-packages/{name.replace('-', '_')}-*.dist-info"):
+    for name, (first, *_) in _WHEELS.items():
+        package = re.split(r"[=\[]", first)[0].replace("-", "_")
+        for folder in FOLDER.glob(f"{name}/lib/python*/site-packages/{package}-*.dist-info"):
             found[name] = folder.name.removesuffix(".dist-info").rpartition("-")[2]
     for path in FOLDER.glob("portkey/node_modules/@portkey-ai/gateway/package.json"):
         found["portkey"] = json.loads(path.read_text(encoding="utf-8"))["version"]
@@ -44,9 +48,9 @@ def installed() -> dict[str, str]:
     return found
 
 
-def _wheel(name: str, requirement: str) -> bool:
+def _wheel(name: str, *requirements: str) -> bool:
     folder = FOLDER / name
-    print(f"bench: {requirement} into {folder}", flush=True)
+    print(f"bench: {', '.join(requirements)} into {folder}", flush=True)
     # Wheels only: building from source would run whatever the archive brings.
     pip = [
         folder / "bin/pip",
@@ -55,7 +59,7 @@ def _wheel(name: str, requirement: str) -> bool:
         "--disable-pip-version-check",
         "--only-binary",
         ":all:",
-        requirement,
+        *requirements,
     ]
     return _runs([sys.executable, "-m", "venv", folder]) and _runs(pip)
 

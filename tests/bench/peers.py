@@ -48,7 +48,11 @@ def _ours(site: Site) -> list[str]:
 
 
 def _bare(site: Site) -> list[str]:
-    return [sys.executable, "-m", "tests.bench.bare", str(site.port), site.upstream]
+    return [sys.executable, "-m", "tests.bench.bare", str(site.port), site.upstream, "httpx2"]
+
+
+def _bare_httpx(site: Site) -> list[str]:
+    return [str(FOLDER / "bare-httpx/bin/python"), "-m", "tests.bench.bare", str(site.port), site.upstream, "httpx"]
 
 
 _NGINX = """\
@@ -188,6 +192,7 @@ PEERS = (
     OURS,
     NGINX,
     BARE,
+    Peer("bare-httpx", _bare_httpx, (FOLDER / "bare-httpx/bin/python").exists, renames=True),
     Peer("vllm-router", _vllm_router, (FOLDER / "vllm-router/bin/vllm-router").exists),
     Peer("llm-rosetta", _rosetta, (FOLDER / "llm-rosetta/bin/llm-rosetta-gateway").exists, slow=True),
     Peer("portkey", _portkey, (FOLDER / "portkey/node_modules").exists, headers=_portkey_headers),
