@@ -7,8 +7,9 @@ attempts ─► outlet ─► client          one task reads the upstream and wr
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any
+import re
+from collections.abc import Callable
+from typing import Protocol
 from urllib.parse import quote
 
 from proxy.core.codec import dumps
@@ -20,19 +21,63 @@ from proxy.upstream.attempt import EVENT_STREAM, Kind
 from proxy.upstream.attempts import Attempts, Plan
 from proxy.upstream.raw import error_event
 
-Message = MutableMapping[str, Any]
-Send = Callable[[Message], Awaitable[None]]
-Header = tuple[bytes, bytes]
-Leaving = Callable[[Callable[[], None]], None]
-"""Takes what is to be called when the client leaves."""
-
 KEEP_ALIVE = b": keep-alive\n\n"
 _VISIBLE = "".join(chr(code) for code in range(0x20, 0x7F) if code != ord("%"))
 _BOUNDARIES = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_BREAKS = re.compile(r"[\r\n\0]")
 
 
 class ClientGoneError(Exception):
     """The client closed its connection."""
+
+
+class Flow(Protocol):
+    """How fast a client takes what is sent."""
+
+    write_paused: bool
+    """More waits to be taken than should."""
+
+    async def drain(self) -> None:
+        """Waits until enough is taken, or the client is gone."""
+
+
+class Client(Protocol):
+    """The client's side of one request. What is written to a client that has left goes nowhere.
+
+    `fields` are lines of a response's head, each with its line break; those of the framing are not among them.
+    """
+
+    @property
+    def flow(self) -> Flow:
+        """How fast it takes what is sent."""
+
+    def watch(self) -> None:
+        """From now on the request's task is cancelled when the client leaves. Raises ClientGoneError if it has left."""
+
+    def gone(self) -> bool:
+        """Whether the cancellation that the task has just caught came from the client's leaving."""
+
+    def start(self, status: int, fields: str) -> None:
+        """A response of unknown length; its head leaves with its first piece."""
+
+    def write(self, data: bytes) -> bool:
+        """A piece of it, in one write. True: the client is to be waited for."""
+
+    def end(self, data: bytes) -> None:
+        """Its last piece, which may be empty."""
+
+    def whole(self, status: int, fields: str, body: bytes) -> None:
+        """A whole response, in one write."""
+
+
+class Call(Protocol):
+    """A request that is to be judged."""
+
+    async def plan(self) -> Plan:
+        """Reads and judges it. Raises the error that it deserves."""
+
+    def leave(self) -> None:
+        """It has ended."""
 
 
 class Drain:
@@ -40,7 +85,8 @@ class Drain:
 
     def __init__(self) -> None:
         self.begun = False
-        self._open: set[Attempts] = set()
+        self.open: set[Attempts] = set()
+        """Attempts that are running."""
 
     def begin(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         """The process is stopping; `seconds` are left for open streams."""
@@ -50,45 +96,44 @@ class Drain:
 
     def interrupt(self) -> None:
         """The time is up for all that are open."""
-        for attempts in tuple(self._open):
+        for attempts in tuple(self.open):
             attempts.interrupt(ShuttingDown("The proxy is shutting down. Send the request again."))
-
-    def entered(self, attempts: Attempts) -> None:
-        """These attempts are running from now on."""
-        self._open.add(attempts)
-
-    def left(self, attempts: Attempts) -> None:
-        """They no longer are."""
-        self._open.discard(attempts)
 
 
 class Outlet:
-    """The client's side of one exchange: begins once, sends what there is in one piece, ends once."""
+    """The answer to one exchange: begins once, sends what there is in one piece, ends once.
 
-    def __init__(self, send: Send, exchange: Exchange, clock: Callable[[], float]) -> None:
-        self._send = send
+    `marks` are fields that its head has besides its own.
+    """
+
+    committed = False
+    _begun = False
+    _started = False
+    _ended = False
+    _cut = False
+    _timed = False
+    """The first bytes of the answer have left."""
+    _content_type = EVENT_STREAM
+    _status = 200
+    _held = b""
+    _ready = b""
+    _last = b"\n\n"
+    """What was sent last."""
+    _sent_at = 0.0
+    _heartbeat: "Heartbeat | None" = None
+
+    def __init__(self, client: Client, exchange: Exchange, clock: Callable[[], float], marks: str = "") -> None:
+        self._client = client
         self._exchange = exchange
         self._clock = clock
-        self._started = False
-        self._begun = False
-        self._cut = False
-        self.ended = False
-        self._sending = False
-        self._boundary = True
-        self._sent_at = 0.0
-        self._content_type = EVENT_STREAM
-        self._status = 200
-        self._held = b""
-        self._ready = b""
-        self._heartbeat: Heartbeat | None = None
-        self.committed = False
+        self._marks = marks
 
     # What attempts do (the `Sink` of proxy.upstream.attempt).
 
     def hold(self, data: bytes) -> None:
         """Keeps bytes back until `begin`, at most one heartbeat; see there."""
         if self.committed:
-            self.write(data)
+            self._ready += data
         else:
             self._held += data
 
@@ -109,16 +154,29 @@ class Outlet:
         self._held = b""
 
     def write(self, data: bytes) -> None:
-        """Sent with the next `flush`, or with the end."""
+        """Sent with the next `push`, or with the end."""
         self._ready += data
+
+    def push(self) -> bool:
+        """Sends what was written, in one piece. True: the client is slower than the upstream, so wait for `drained`."""
+        data = self._ready
+        if not data and (self._started or not self._begun):
+            return False
+        if not self._started:
+            self._start()
+        self._ready = b""
+        slow = self._client.write(data)
+        self._sent(data)
+        return slow
+
+    async def drained(self) -> None:
+        """Waits until the client has taken enough of what was sent."""
+        await self._client.flow.drain()
 
     async def flush(self) -> None:
         """Sends what was written, in one piece. Waits while the client is slower than the upstream."""
-        if self._heartbeat is not None:
-            await self._heartbeat.over()
-        data, self._ready = self._ready, b""
-        if data or (self._begun and not self._started):
-            await self._out(data)
+        if self.push():
+            await self.drained()
 
     # What the relay does.
 
@@ -129,78 +187,79 @@ class Outlet:
             self._heartbeat = Heartbeat(self, heartbeat_s)
 
     def silent_s(self) -> float:
-        """Seconds since something was sent; 0 while something is being sent."""
-        return 0.0 if self._sending else self._clock() - self._sent_at
+        """Seconds since something was sent; 0 while the client has not taken what was."""
+        return 0.0 if self._client.flow.write_paused else self._clock() - self._sent_at
 
-    async def beat(self) -> None:
+    def beat(self) -> None:
         """Sends what says that we are still there, where something can be said."""
-        if self._sending or self.ended:
-            return
         if not self._begun and self._held:
             # A role alone has waited long enough. It names an answer, so from here on no other target may give it.
             self._commit()
-            data, self._ready = self._ready, b""
-            await self._out(data)
-        elif self._boundary:
-            await self._out(KEEP_ALIVE)
+        elif not self._ready and self._last.endswith(_BOUNDARIES):
+            self._ready = KEEP_ALIVE
+        self.push()
 
-    async def end(self) -> None:
+    def end(self) -> None:
         """Nothing more will come: sends what is left, and ends the response."""
-        if self._heartbeat is not None:
-            await self._heartbeat.stop()
-        data, self._ready = self._ready, b""
-        if self.ended:
+        self.stop()
+        if self._ended:
             return
-        self.ended = not self._cut
-        await self._out(data, more=self._cut)
+        if self._cut:
+            self.push()
+            return
+        if not self._started:
+            self._start()
+        data, self._ready = self._ready, b""
+        self._ended = True
+        self._client.end(data)
+        self._sent(data)
 
     def stop(self) -> None:
         """The client is gone, or has its answer: no timer is left behind."""
         if self._heartbeat is not None:
-            self._heartbeat.cancel()
+            self._heartbeat.stop()
 
-    async def _out(self, data: bytes, *, more: bool = True) -> None:
-        self._sending = True
-        if not self._started:
-            await self._start(self._status, [(b"content-type", self._content_type.encode("latin-1", "replace"))])
-        self._boundary = data.endswith(_BOUNDARIES)
+    def _sent(self, data: bytes) -> None:
+        self._last = data
         self._exchange.bytes_out += len(data)
-        await self._send({"type": "http.response.body", "body": data, "more_body": more})
-        self._sending = False
         self._sent_at = self._clock()
-        if self._exchange.timeline.first_sent is None and self._begun:
+        if not self._timed and self._begun:
+            self._timed = True
             self._exchange.timeline.first_sent = self._sent_at
 
-    async def _start(self, status: int, headers: list[Header]) -> None:
+    def _start(self) -> None:
+        kind = self._content_type
+        if _BREAKS.search(kind):
+            raise ValueError("a header's value holds a line break")
+        fields = f"content-type: {kind}\r\n"
+        if kind.startswith("text/event-stream"):
+            fields += "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
+        self._client.start(self._status, fields + _own_fields(self._exchange) + self._marks)
         self._started = True
-        self._exchange.status = status
-        if self._content_type.startswith("text/event-stream"):
-            headers += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
-        headers += _exchange_headers(self._exchange)
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        self._exchange.status = self._status
 
-    async def whole(self, body: bytes, status: int = 200, extra: Sequence[Header] = ()) -> None:
-        """The response in one piece: a whole answer, or an error with its real status."""
-        self._content_type = "application/json"
-        length = str(len(body)).encode()
-        await self._start(status, [(b"content-type", b"application/json"), (b"content-length", length), *extra])
-        self._exchange.bytes_out += len(body)
-        self.ended = True
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
-        self._exchange.timeline.first_sent = self._clock()
+    def whole(self, body: bytes, status: int = 200, extra: str = "") -> None:
+        """The response in one piece: a whole answer, or an error with its real status and `extra` fields."""
+        exchange = self._exchange
+        self._started = self._ended = True
+        exchange.status = status
+        exchange.bytes_out += len(body)
+        fields = f"content-type: application/json\r\n{extra}{_own_fields(exchange)}{self._marks}"
+        self._client.whole(status, fields, body)
+        exchange.timeline.first_sent = self._clock()
 
-    async def fail(self, error: ProxyError) -> None:
+    def fail(self, error: ProxyError) -> None:
         """The request ends with this error: a real status where nothing has left yet, else an error event."""
         self._exchange.failed(error)
-        if self._heartbeat is not None:
-            await self._heartbeat.stop()
         if not self._started:
-            await self.whole(dumps(error.body()), error.status, _error_headers(error))
+            extra = "".join([f"{name}: {value}\r\n" for name, value in error.headers().items()])
+            self.whole(dumps(error.body()), error.status, extra)
         elif self._content_type.startswith("text/event-stream"):
-            self.write(error_event(error))
+            self._ready += error_event(error)
         else:
             # Bytes that are no event stream can only be cut off, by not completing the response.
             self._cut = True
+        self.end()
 
 
 class Heartbeat:
@@ -210,38 +269,18 @@ class Heartbeat:
         self._outlet = outlet
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
-        self._beating: asyncio.Task[None] | None = None
         self._timer = self._loop.call_later(seconds, self._tick)
 
     def _tick(self) -> None:
         left = self._seconds - self._outlet.silent_s()
         if left <= 0:
             left = self._seconds
-            if self._beating is None:
-                self._beating = self._loop.create_task(self._beat())
+            self._outlet.beat()
         self._timer = self._loop.call_later(max(left, 0.001), self._tick)
 
-    async def _beat(self) -> None:
-        try:
-            await self._outlet.beat()
-        finally:
-            self._beating = None
-
-    async def over(self) -> None:
-        """Waits until no comment is on its way, which takes time only where the client takes nothing."""
-        if self._beating is not None:
-            await self._beating
-
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """No further comments."""
         self._timer.cancel()
-        await self.over()
-
-    def cancel(self) -> None:
-        """No further comments, and none that is on its way."""
-        self._timer.cancel()
-        if self._beating is not None:
-            self._beating.cancel()
 
 
 class Relay:
@@ -253,116 +292,73 @@ class Relay:
         self._drain = drain
         self._clock = clock
 
-    async def run(
-        self, exchange: Exchange, outlet: Outlet, leaving: Leaving, plan: Callable[[], Awaitable[Plan]]
-    ) -> None:
-        """One request from its head to its end. `plan` reads and judges it, and raises the error that it deserves."""
-        in_flight = None
+    async def run(self, exchange: Exchange, client: Client, call: Call, marks: str = "") -> None:
+        """One request from its head to its end, in a task of its own. `marks`: as of `Outlet`."""
+        in_flight = attempts = None
+        outlet = Outlet(client, exchange, self._clock, marks)
         try:
-            asked = await plan()
+            if client.flow.write_paused:  # it asks on and on, and takes no answer
+                await client.flow.drain()
+            plan = await call.plan()
             if exchange.stream:
                 in_flight = exchange.target
                 in_flight.opened()
-            await self._pump(exchange, outlet, leaving, asked)
+            client.watch()
+            attempts = Attempts(plan, exchange, outlet, self._clock)
+            self._drain.open.add(attempts)
+            if plan.kind is Kind.WHOLE:
+                outlet.whole(await attempts.run())
+            else:
+                outlet.beats(plan.heartbeat_s)
+                await attempts.run()
+                outlet.end()
         except ProxyError as error:
-            await outlet.fail(error)
+            outlet.fail(error)
         except ClientGoneError:
             exchange.outcome = Outcome.CLIENT_DISCONNECT
         except asyncio.CancelledError:
-            exchange.outcome = Outcome.SHUTDOWN
-            raise
+            if not client.gone():
+                exchange.outcome = Outcome.SHUTDOWN
+                raise
+            exchange.outcome = Outcome.CLIENT_DISCONNECT
         except Exception as error:  # noqa: BLE001 - the one catch-all
-            await self._bug(exchange, outlet, error)
+            self._bug(exchange, outlet, error)
         finally:
             outlet.stop()
+            if attempts is not None:
+                self._drain.open.discard(attempts)
             if in_flight is not None:
                 in_flight.closed()
+            call.leave()
             exchange.end(self._clock())
             if exchange.trace is not None:
                 exchange.trace.end(exchange)
             self._metrics.ended(exchange)
             self._log.request(exchange)
 
-    async def _bug(self, exchange: Exchange, outlet: Outlet, error: Exception) -> None:
+    def _bug(self, exchange: Exchange, outlet: Outlet, error: Exception) -> None:
         where = error.__traceback__
         while where is not None and where.tb_next is not None:
             where = where.tb_next
         at = None if where is None else f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}"
         self._log.event("error", "bug", request_id=exchange.request_id, exception=type(error).__name__, at=at)
         with contextlib.suppress(Exception):
-            await outlet.fail(
-                InternalError(f"The proxy failed. Report this with the request id {exchange.request_id}.")
-            )
-            await outlet.end()
-
-    async def _pump(self, exchange: Exchange, outlet: Outlet, leaving: Leaving, plan: Plan) -> None:
-        attempts = Attempts(plan, exchange, outlet, self._clock)
-        client = _Client(outlet)
-        leaving(client.left)
-        self._drain.entered(attempts)
-        try:
-            if plan.kind is Kind.WHOLE:
-                await outlet.whole(await attempts.run())
-            else:
-                outlet.beats(plan.heartbeat_s)
-                await _stream(attempts, outlet)
-        except asyncio.CancelledError:
-            if client.gone():
-                raise ClientGoneError from None
-            raise
-        finally:
-            self._drain.left(attempts)
+            outlet.fail(InternalError(f"The proxy failed. Report this with the request id {exchange.request_id}."))
 
 
-async def _stream(attempts: Attempts, outlet: Outlet) -> None:
-    try:
-        await attempts.run()
-    except ProxyError as error:
-        await outlet.fail(error)
-    await outlet.end()
-
-
-class _Client:
-    """Ends the task of a request whose client leaves."""
-
-    __slots__ = ("_left", "_outlet", "_task")
-
-    def __init__(self, outlet: Outlet) -> None:
-        self._outlet = outlet
-        self._task: asyncio.Task[Any] | None = asyncio.current_task()
-        self._left = False
-
-    def left(self) -> None:
-        # Servers also say so once the response is complete.
-        if self._task is not None and not self._outlet.ended:
-            self._left = True
-            self._task.cancel()
-
-    def gone(self) -> bool:
-        """Whether the cancellation that the task has just caught came from the client's leaving."""
-        if self._left and self._task is not None:
-            while self._task.uncancel():
-                pass
-        return self._left
-
-
-def _exchange_headers(exchange: Exchange) -> list[Header]:
-    headers = [(b"x-request-id", exchange.request_id.encode())]
+def _own_fields(exchange: Exchange) -> str:
+    fields = f"x-request-id: {exchange.request_id}\r\n"
     if exchange.answering:
-        headers.append((b"x-reasoning-proxy-target", _visible(exchange.answering)))
+        fields += f"x-reasoning-proxy-target: {_visible(exchange.answering)}\r\n"
     if exchange.attempts:
-        headers.append((b"x-reasoning-proxy-attempts", str(exchange.attempts).encode()))
+        fields += f"x-reasoning-proxy-attempts: {exchange.attempts}\r\n"
     if exchange.notes:
-        headers.append((b"x-reasoning-proxy-notes", _visible(", ".join(exchange.notes))))
-    return headers
+        fields += f"x-reasoning-proxy-notes: {_visible(', '.join(exchange.notes))}\r\n"
+    return fields
 
 
-def _visible(text: str) -> bytes:
+def _visible(text: str) -> str:
     """A header's value; what may not stand in one (a model's name can be the client's) is percent-encoded."""
     if text.isascii() and text.isprintable() and "%" not in text:
-        return text.encode()
-    return quote(text, safe=_VISIBLE).encode()
-
-
-def _error_headers(error: ProxyError) -> list[Header]:
-    return [(name.encode(), value.encode()) for name, value in error.headers().items()]
+        return text
+    return quote(text, safe=_VISIBLE)

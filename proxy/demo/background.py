@@ -33,6 +33,7 @@ def server(app: ASGIApp, *, lifespan: bool) -> uvicorn.Server:
         lifespan="on" if lifespan else "off",
         log_config=None,
         access_log=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=1,
     )
     return uvicorn.Server(config)

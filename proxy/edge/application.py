@@ -1,6 +1,6 @@
 """All paths together, as two Starlette applications: the public one, and the operator's on its own address."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, TypeVar
@@ -10,50 +10,43 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from proxy.core.errors import MethodNotAllowed, RouteNotFound
+from proxy.core.errors import InternalError, MethodNotAllowed, RouteNotFound
 from proxy.edge import answers
+from proxy.edge.client_request import ClientRequest
 from proxy.edge.completions import Completions
 from proxy.edge.models import Models
 from proxy.edge.operations import Operations
 from proxy.edge.origins import Origins
+from proxy.edge.protocol import RELAYED
 from proxy.edge.service import Service
 from proxy.settings.formats import is_loopback
 
 _Some = TypeVar("_Some", bound=Starlette)
-_RELAYED = "/v1/"
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
 class Public(Starlette):
-    """What listens on `server.listen`. Completions are reached before the router, which costs as much as half of one."""
+    """What listens on `server.listen`. Its server's connections are `proxy.edge.protocol.ClientConnection`."""
 
-    relayed: ASGIApp
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, or the application's start and end."""
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith(_RELAYED):
-            await self.relayed(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+    relayed: Callable[[ClientRequest], Coroutine[Any, Any, None]]
+    """Answers each POST below `/v1/`, of which the paths here know only that they take no other method."""
 
 
 def public(service: Service, lifespan: Lifespan) -> Public:
     """What listens on `server.listen`."""
     server = service.state.settings.server
     operations, models = Operations(service, ask_key=True), Models(service)
-    completions = Completions(service)
     alone = server.admin is None
     routes = [
         Route("/v1/models", answers.guarded(service, models.all), methods=["GET"]),
         Route("/v1/models/{name:path}", answers.guarded(service, models.one), methods=["GET"]),
-        Route(_RELAYED + "{path:path}", completions, methods=["POST"]),
+        Route(RELAYED + "{path:path}", answers.guarded(service, _relayed), methods=["POST"]),
         *operations.routes(private=alone, reload=alone and is_loopback(server.listen)),
     ]
     application = Public(routes=routes, exception_handlers=_refusals(service), lifespan=lifespan)
     application.add_middleware(Origins, service)
-    application.relayed = Origins(completions, service)
+    application.relayed = Completions(service)
     return _exact(application)
 
 
@@ -71,6 +64,10 @@ def _exact(application: _Some) -> _Some:
     # A redirect of a POST loses its body, and its address would come from the client's Host header.
     application.router.redirect_slashes = False
     return application
+
+
+async def _relayed(_: Request) -> Response:
+    raise InternalError("Requests are relayed by the connections of this proxy's own server alone.")
 
 
 async def _unknown_path(service: Service, request: Request, _: Exception) -> Response:

@@ -2,39 +2,27 @@
 
 from typing import Any
 
-from starlette.types import Receive
-
 from proxy.core.codec import loads_exact
 from proxy.core.errors import RequestInvalid, RequestTooLarge
-from proxy.relay import ClientGoneError
+from proxy.edge.client_request import ClientRequest
 
 
-async def read(receive: Receive, headers: dict[str, str], limit: int) -> bytes:
+async def read(client: ClientRequest, limit: int) -> bytes:
     """The whole body. Raises RequestTooLarge above `limit` bytes, ClientGoneError where the client leaves."""
-    _judge_head(headers, limit)
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            raise _too_large(limit)
-        parts.append(part)
-        if not message.get("more_body", False):
-            return b"".join(parts)
-
-
-def _judge_head(headers: dict[str, str], limit: int) -> None:
-    if headers.get("content-type", "").lower().startswith("multipart/"):
+    headers = client.headers
+    kind, coding = headers.get("content-type"), headers.get("content-encoding")
+    if kind is not None and kind.lower().startswith("multipart/"):
         raise RequestInvalid("Multipart bodies are not relayed: send a JSON body with a `model`.", param="content-type")
-    if headers.get("content-encoding", "identity").lower() != "identity":
+    if coding is not None and coding.lower() != "identity":
         raise RequestInvalid("Send the body without a content-encoding.", param="content-encoding")
-    length = headers.get("content-length", "")
-    if length.isdecimal() and int(length) > limit:
+    if client.arriving:
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length) > limit:
+            raise _too_large(limit)
+        await client.arrival(limit)
+    if client.size > limit:
         raise _too_large(limit)
+    return client.take()
 
 
 def _too_large(limit: int) -> RequestTooLarge:

@@ -5,11 +5,9 @@ import hashlib
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
-
-from starlette.types import Receive, Scope, Send
 
 from proxy.core.codec import dumps
 from proxy.core.errors import MethodNotAllowed, ModelNotFound, RouteNotFound
@@ -17,10 +15,9 @@ from proxy.core.render import Rendering
 from proxy.core.request import prepare
 from proxy.core.stream import AnswerContext, StreamPipeline, WholePipeline
 from proxy.core.timeline import Timeline
-from proxy.edge import bodies, heads, keys
-from proxy.edge.protocol import LEAVING
+from proxy.edge import bodies, heads, keys, origins
+from proxy.edge.client_request import ClientRequest
 from proxy.edge.service import Aim, Served, Service, State
-from proxy.relay import Outlet
 from proxy.routing import ResolvedTarget, ordered
 from proxy.telemetry.exchange import Exchange
 from proxy.upstream.attempt import EVENT_STREAM, Candidate, Kind, Question
@@ -37,24 +34,20 @@ _RELAYED = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.:-]*)+")
 
 
 class Completions:
-    """The ASGI endpoint. Its server's connections are `proxy.edge.protocol.ClientConnection`."""
+    """Answers what is relayed."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, client: ClientRequest) -> Coroutine[Any, Any, None]:
         """One request, from its head to its end."""
-        service = self._service
-        headers = heads.headers_of(scope)
+        service, headers = self._service, client.headers
         started = service.clock()
         exchange = Exchange(heads.request_id_of(headers), started, service.metrics.unmatched(), Timeline(started))
-        service.tracer.begin(exchange, headers, scope["path"])
-        call = _Call(service, scope["path"].removeprefix("/v1"), headers, receive, exchange)
-        outlet = Outlet(send, exchange, service.clock)
-        try:
-            await service.relay.run(exchange, outlet, scope["extensions"][LEAVING], call.plan)
-        finally:
-            call.leave()
+        service.tracer.begin(exchange, headers, client.path)
+        cors = service.state.settings.server.cors
+        marks = "" if cors is None else origins.fields(cors, headers.get("origin"))
+        return service.relay.run(exchange, client, _Call(service, client, exchange), marks)
 
 
 @dataclass(slots=True)
@@ -82,21 +75,23 @@ class _Asked:
 class _Call:
     """One request on its way to a plan."""
 
-    __slots__ = ("_exchange", "_headers", "_path", "_receive", "_service", "leave")
+    __slots__ = ("_client", "_exchange", "_left", "_path", "_service")
 
-    def __init__(
-        self, service: Service, path: str, headers: dict[str, str], receive: Receive, exchange: Exchange
-    ) -> None:
+    def __init__(self, service: Service, client: ClientRequest, exchange: Exchange) -> None:
         self._service = service
-        self._path = path
-        self._headers = headers
-        self._receive = receive
+        self._client = client
+        self._path = client.path.removeprefix("/v1")
         self._exchange = exchange
-        self.leave: Callable[[], None] = _nothing
+        self._left: Callable[[], None] | None = None
+
+    def leave(self) -> None:
+        """The request has ended."""
+        if self._left is not None:
+            self._left()
 
     async def plan(self) -> Plan:
         """Reads and judges the request. Raises the error that it deserves."""
-        service, headers, exchange = self._service, self._headers, self._exchange
+        service, headers, exchange = self._service, self._client.headers, self._exchange
         state = service.state
         chat = self._path == CHAT
         if not chat and not _RELAYED.fullmatch(self._path):
@@ -108,7 +103,7 @@ class _Call:
             exchange.key_id = state.key_ids[caller.client.name]
             exchange.client = caller.client.name if state.settings.telemetry.client_names else None
         wanted = heads.rendering_of(headers)
-        data = await bodies.read(self._receive, headers, state.settings.server.max_request_bytes)
+        data = await bodies.read(self._client, state.settings.server.max_request_bytes)
         exchange.bytes_in = len(data)
         body = bodies.parse(data)
         if chat:
@@ -119,7 +114,7 @@ class _Call:
             raise _not_found(state, body["model"], caller.allowed)
         match, aims = served.match, service.aims(state, served)
         exchange.target = aims[0].metrics
-        self.leave = service.limiter.enter(caller.client, exchange, state.settings.server.limits)
+        self._left = service.limiter.enter(caller.client, exchange, state.settings.server.limits)
         own = caller.client.render if caller.client is not None else None
         rendering = wanted or own or match.route.render or Rendering()
         kind = (Kind.STREAM if exchange.stream else Kind.WHOLE) if chat else Kind.RAW
@@ -238,7 +233,3 @@ def _not_found(state: State, model: str, allowed: tuple[str, ...] | None) -> Mod
         f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else " GET /v1/models lists what there is."
     )
     return ModelNotFound(f"There is no model {model[:200]!r} here.{hint}", param="model")
-
-
-def _nothing() -> None:
-    return

@@ -1,11 +1,12 @@
 """Connections of clients: a request whose head is too large, or that does not arrive, is cut off before it costs anything.
 
-The web server itself has neither limit.
+The web server itself has neither limit. Idle connections are closed here as well, after the web server's time for it.
 """
 
 import asyncio
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from proxy.core.codec import dumps
@@ -17,6 +18,7 @@ ARRIVAL_S = 60.0
 """How long a request may take to arrive: nginx's `client_header_timeout`."""
 BYTES_PER_S = 500
 """Each so many bytes give it another second: `MinRate` of Apache's mod_reqtimeout."""
+_NO_HTTP = "Invalid HTTP request received."
 _PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
 
 
@@ -51,7 +53,7 @@ class Intake(HttpToolsProtocol):
         room = MAX_HEAD_BYTES - self._head_bytes
         if self._in_head and len(data) > room:
             # Only up to the limit: what lies behind it may be the body of a request that is well.
-            super().data_received(data[:room])
+            self._parse(data[:room])
             data = data[room:]
             if self._in_head:
                 self._refuse(RequestTooLarge("The request's head is larger than 64 KiB.", status=431))
@@ -59,9 +61,19 @@ class Intake(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._followed = False
-        super().data_received(data)
+        self._parse(data)
         if self._in_head and not self._followed:
             self._head_bytes += len(data)
+
+    def _parse(self, data: bytes) -> None:
+        # As uvicorn's own, whose timer of idle connections is not needed beside ours.
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.logger.warning(_NO_HTTP)
+            self.send_400_response(_NO_HTTP)
+        except httptools.HttpParserUpgrade:
+            self._unsupported_upgrade_warning()
 
     # What the parser calls.
 
@@ -70,19 +82,12 @@ class Intake(HttpToolsProtocol):
             # It follows another one in the same read: how much of that is its own is not known, and not counted.
             self._arrives()
             self._followed = True
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # trailers, of which there may be any number, mean nothing to us
-            super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        self._arriving = False
-        super().on_message_complete()
+            self.headers.append((name.lower(), value))
 
     # What the web server calls.
 
@@ -96,18 +101,34 @@ class Intake(HttpToolsProtocol):
         self._arrived_bytes = self._head_bytes = 0
         self._began = self.loop.time()
         if self._timer is None:
-            self._timer = self.loop.call_later(ARRIVAL_S, self._check)
+            self._check_in(ARRIVAL_S)
+
+    def _rests(self) -> None:
+        """All requests are answered, and a next one may come."""
+        if not self._arriving:
+            self._began = self.loop.time()
+        if self._timer is None:
+            self._check_in(self.timeout_keep_alive)
+
+    def _check_in(self, seconds: float) -> None:
+        # Never later than an idle connection may stay: one timer serves all that a connection waits for.
+        self._timer = self.loop.call_later(min(seconds, self.timeout_keep_alive), self._check)
 
     def _check(self) -> None:
-        """One timer serves all requests of a connection: it runs on over their ends instead of being made anew."""
+        """The timer runs on over the ends of requests instead of being made anew."""
         self._timer = None
-        if not self._arriving or self.transport.is_closing():
+        if self.transport.is_closing():
             return
-        limit = ARRIVAL_S + self._arrived_bytes / BYTES_PER_S
+        if self._arriving:
+            limit = ARRIVAL_S + self._arrived_bytes / BYTES_PER_S
+        elif self.cycle is None or self.cycle.response_complete:
+            limit = self.timeout_keep_alive
+        else:
+            return  # an answer is under way, and its end sets the timer
         left = self._began + limit - self.loop.time()
         if left > 0 or self.flow.read_paused:
-            self._timer = self.loop.call_later(max(left, 1.0), self._check)
-        elif self._arrived_bytes:
+            self._check_in(left if left > 0 else 1.0)
+        elif self._arriving and self._arrived_bytes:
             self._refuse(RequestTimeout("The request did not arrive in time."))
         else:
             self.transport.close()

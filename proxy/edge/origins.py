@@ -40,6 +40,12 @@ class Origins:
         await self._app(scope, receive, marked)
 
 
+def fields(cors: Cors, origin: str | None) -> str:
+    """What marks an answer, as lines of its head; `origin` is the header of that name."""
+    found = _marks(cors, None if origin is None else origin.encode("latin-1"))
+    return "".join([f"{name.decode()}: {value.decode('latin-1')}\r\n" for name, value in found])
+
+
 def _marks(cors: Cors, origin: bytes | None) -> list[tuple[bytes, bytes]]:
     """What tells a browser that this page may read the answer; a cache must keep the pages apart."""
     everybody = "*" in cors.origins

@@ -331,7 +331,7 @@ def test_stream_that_outlasts_the_drain_ends_legibly() -> None:
         found: list[httpx2.Response] = []
         thread = threading.Thread(target=lambda: found.append(ask(client)))
         thread.start()
-        while not proxy.service.drain._open:
+        while not proxy.service.drain.open:
             time.sleep(0.01)
         time.sleep(0.1)
         loop = proxy.loop
@@ -348,7 +348,7 @@ def test_request_still_waiting_when_the_drain_is_over_is_a_503() -> None:
         found: list[httpx2.Response] = []
         thread = threading.Thread(target=lambda: found.append(ask(client, stream=False)))
         thread.start()
-        while not proxy.service.drain._open:
+        while not proxy.service.drain.open:
             time.sleep(0.01)
         loop = proxy.loop
         loop.call_soon_threadsafe(proxy.service.drain.begin, loop, 0.1)

@@ -1,0 +1,206 @@
+"""One relayed request on a client's connection: its head, its body as it arrives, and its response as it is written."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from proxy.core.codec import dumps
+from proxy.core.errors import InternalError
+from proxy.relay import ClientGoneError
+
+if TYPE_CHECKING:
+    from proxy.edge.protocol import ClientConnection
+
+_BODILESS = (204, 304)
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class ClientRequest:
+    """What the connection tells of a request, and what is told to its client (the `Client` of proxy.relay).
+
+    In its connection it stands where uvicorn has a `RequestResponseCycle`, and has those names of it that are read there.
+    """
+
+    task: asyncio.Task[None]
+    arriving = True
+    """Its body is not complete yet."""
+    size = 0
+    """Bytes of the body that are there."""
+    disconnected = False
+    response_started = False
+    response_complete = False
+    _body: bytes | bytearray = b""
+    _most = 0
+    """Bytes of a body that are waited for; with more than that it is too large."""
+    _waiter: asyncio.Future[None] | None = None
+    _watched = False
+    _left = False
+    _head = b""
+    _chunked = False
+
+    def __init__(self, connection: "ClientConnection", path: str, headers: dict[str, str], *, keep_alive: bool) -> None:
+        self._connection = connection
+        self._transport = connection.transport
+        self.flow: FlowControl = connection.flow
+        self.path = path
+        """Decoded, without the query."""
+        self.headers = headers
+        """Lower-case name → value; of a repeated header the first."""
+        self.keep_alive = keep_alive
+
+    def begin(self, answer: Callable[["ClientRequest"], Coroutine[Any, Any, None]]) -> None:
+        """Its turn has come: `answer` runs in a task of its own."""
+        try:
+            answering = answer(self)
+        except Exception as error:  # noqa: BLE001 - what the parser's callbacks raise would be told as the client's mistake
+            self._broke(error)
+            return
+        tasks = self._connection.tasks
+        self.task = task = self._connection.loop.create_task(answering)
+        tasks.add(task)
+        task.add_done_callback(self._over)
+
+    # The body.
+
+    def feed(self, data: bytes) -> None:
+        """A piece of the body. Nobody reads on while much of it is there that nobody has asked for."""
+        if self.response_complete:
+            return
+        if not self._body:
+            self._body = data
+        else:
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            self._body += data
+        self.size += len(data)
+        if self._waiter is None:
+            if self.size > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+        elif self.size > self._most:
+            self._wake()
+
+    def feed_end(self) -> None:
+        """The body is complete."""
+        self.arriving = False
+        if self._waiter is not None:
+            self._wake()
+
+    async def arrival(self, most: int) -> None:
+        """Waits until the body is complete, has more than `most` bytes, or the client is gone."""
+        if self.headers.get("expect", "").lower() == "100-continue" and not self._transport.is_closing():
+            self._transport.write(_CONTINUE)
+        self._most = most
+        while self.arriving and self.size <= most and not self.disconnected:
+            self._waiter = self._connection.loop.create_future()
+            self.flow.resume_reading()
+            await self._waiter
+            self._waiter = None
+
+    def take(self) -> bytes:
+        """The body, once. Raises ClientGoneError where the client has left."""
+        if self.disconnected:
+            raise ClientGoneError
+        body, self._body = bytes(self._body), b""
+        return body
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # The client's leaving.
+
+    def lost(self) -> None:
+        """The connection is closed."""
+        self.disconnected = True
+        self._wake()
+        if self._watched and not self.response_complete:
+            self._left = True
+            self.task.cancel()
+
+    def watch(self) -> None:
+        """From now on the request's task is cancelled when the client leaves. Raises ClientGoneError if it has left."""
+        if self._transport.is_closing():
+            raise ClientGoneError
+        self._watched = True
+        self.flow.resume_reading()  # a connection that is not read does not tell of its end
+
+    def gone(self) -> bool:
+        """Whether the cancellation that the task has just caught came from the client's leaving."""
+        if self._left:
+            while self.task.uncancel():
+                pass
+        return self._left
+
+    # The response.
+
+    def start(self, status: int, fields: str) -> None:
+        """A response of unknown length; its head leaves with its first piece."""
+        self._chunked = status not in _BODILESS
+        framing = "transfer-encoding: chunked\r\n\r\n" if self._chunked else "\r\n"
+        self._head = self._opening(status) + (fields + framing).encode("latin-1", "replace")
+
+    def write(self, data: bytes) -> bool:
+        """A piece of it, in one write. True: the client is to be waited for."""
+        if self.disconnected:
+            return False
+        if self._chunked and data:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if self._head:
+            self.response_started = True
+            data, self._head = self._head + data, b""
+        self._transport.write(data)
+        return self.flow.write_paused
+
+    def end(self, data: bytes) -> None:
+        """Its last piece, which may be empty."""
+        if self._chunked:
+            data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n"
+        self._last(self._head + data)
+
+    def whole(self, status: int, fields: str, body: bytes) -> None:
+        """A whole response, in one write."""
+        self._last(
+            self._opening(status) + f"content-length: {len(body)}\r\n{fields}\r\n".encode("latin-1", "replace") + body
+        )
+
+    def _opening(self, status: int) -> bytes:
+        return _opening(status, tuple(self._connection.server_state.default_headers), self.keep_alive)
+
+    def _last(self, data: bytes) -> None:
+        if self.disconnected:
+            return
+        self._transport.write(data)
+        self.response_started = self.response_complete = True
+        if not self.keep_alive:
+            self._transport.close()
+        self._connection.on_response_complete()
+
+    # Its end.
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._connection.tasks.discard(task)
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None:
+            self._broke(error)
+        elif not self.response_complete and not self.disconnected:
+            self._transport.close()  # an answer that was cut off
+
+    def _broke(self, error: BaseException) -> None:
+        self._connection.logger.error("A request broke off.", exc_info=error)
+        self.keep_alive = False
+        if self.response_started:
+            self._transport.close()
+        else:
+            body = dumps(InternalError("The proxy failed.").body())
+            self.whole(InternalError.status, "content-type: application/json\r\n", body)
+
+
+@lru_cache(maxsize=64)
+def _opening(status: int, defaults: tuple[tuple[bytes, bytes], ...], keep_alive: bool) -> bytes:
+    """How a head begins: the same for a second, which is how long the date stays."""
+    fields = b"".join([b"%b: %b\r\n" % field for field in defaults])
+    return STATUS_LINE[status] + fields + (b"" if keep_alive else b"connection: close\r\n")
