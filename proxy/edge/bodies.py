@@ -6,12 +6,14 @@ from proxy.core.codec import loads_exact
 from proxy.core.errors import RequestInvalid, RequestTooLarge
 from proxy.edge.client_request import ClientRequest
 
+_JSON = "application/json"
+
 
 async def read(client: ClientRequest, limit: int) -> bytes:
     """The whole body. Raises RequestTooLarge above `limit` bytes, ClientGoneError where the client leaves."""
     headers = client.headers
     kind, coding = headers.get("content-type"), headers.get("content-encoding")
-    if kind is not None and kind.lower().startswith("multipart/"):
+    if kind is not None and kind != _JSON and kind.lower().startswith("multipart/"):
         raise RequestInvalid("Multipart bodies are not relayed: send a JSON body with a `model`.", param="content-type")
     if coding is not None and coding.lower() != "identity":
         raise RequestInvalid("Send the body without a content-encoding.", param="content-encoding")

@@ -42,12 +42,12 @@ class ClientRequest:
     _head = b""
     _chunked = False
 
-    def __init__(self, connection: "ClientConnection", path: str, headers: dict[str, str], *, keep_alive: bool) -> None:
+    def __init__(self, connection: "ClientConnection", path: str, headers: dict[str, str], keep_alive: bool) -> None:
         self._connection = connection
         self._transport = connection.transport
         self.flow: FlowControl = connection.flow
         self.path = path
-        """Decoded, without the query."""
+        """Below `/v1`, decoded, without the query."""
         self.headers = headers
         """Lower-case name → value; of a repeated header the first."""
         self.keep_alive = keep_alive
@@ -141,7 +141,7 @@ class ClientRequest:
         """A response of unknown length; its head leaves with its first piece."""
         self._chunked = status not in _BODILESS
         framing = "transfer-encoding: chunked\r\n\r\n" if self._chunked else "\r\n"
-        self._head = self._opening(status) + (fields + framing).encode("latin-1", "replace")
+        self._head = f"{self._opening(status)}{fields}{framing}".encode("latin-1", "replace")
 
     def write(self, data: bytes) -> bool:
         """A piece of it, in one write. True: the client is to be waited for."""
@@ -163,11 +163,10 @@ class ClientRequest:
 
     def whole(self, status: int, fields: str, body: bytes) -> None:
         """A whole response, in one write."""
-        self._last(
-            self._opening(status) + f"content-length: {len(body)}\r\n{fields}\r\n".encode("latin-1", "replace") + body
-        )
+        head = f"{self._opening(status)}content-length: {len(body)}\r\n{fields}\r\n"
+        self._last(head.encode("latin-1", "replace") + body)
 
-    def _opening(self, status: int) -> bytes:
+    def _opening(self, status: int) -> str:
         return _opening(status, tuple(self._connection.server_state.default_headers), self.keep_alive)
 
     def _last(self, data: bytes) -> None:
@@ -200,7 +199,7 @@ class ClientRequest:
 
 
 @lru_cache(maxsize=64)
-def _opening(status: int, defaults: tuple[tuple[bytes, bytes], ...], keep_alive: bool) -> bytes:
+def _opening(status: int, defaults: tuple[tuple[bytes, bytes], ...], keep_alive: bool) -> str:
     """How a head begins: the same for a second, which is how long the date stays."""
-    fields = b"".join([b"%b: %b\r\n" % field for field in defaults])
-    return STATUS_LINE[status] + fields + (b"" if keep_alive else b"connection: close\r\n")
+    lines = [STATUS_LINE[status], *[b"%b: %b\r\n" % field for field in defaults]]
+    return b"".join(lines).decode("latin-1") + ("" if keep_alive else "connection: close\r\n")

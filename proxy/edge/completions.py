@@ -44,7 +44,7 @@ class Completions:
         service, headers = self._service, client.headers
         started = service.clock()
         exchange = Exchange(heads.request_id_of(headers), started, service.metrics.unmatched(), Timeline(started))
-        service.tracer.begin(exchange, headers, client.path)
+        service.tracer.begin(exchange, headers, "/v1" + client.path)
         cors = service.state.settings.server.cors
         marks = "" if cors is None else origins.fields(cors, headers.get("origin"))
         return service.relay.run(exchange, client, _Call(service, client, exchange), marks)
@@ -80,7 +80,7 @@ class _Call:
     def __init__(self, service: Service, client: ClientRequest, exchange: Exchange) -> None:
         self._service = service
         self._client = client
-        self._path = client.path.removeprefix("/v1")
+        self._path = client.path
         self._exchange = exchange
         self._left: Callable[[], None] | None = None
 

@@ -21,8 +21,8 @@ def headers_of(scope: Scope) -> dict[str, str]:
 
 def request_id_of(headers: dict[str, str]) -> str:
     """The caller's `x-request-id` if it is fit for headers and logs, else a new one."""
-    given = headers.get("x-request-id", "")
-    return given if _SANE_ID.fullmatch(given) else "req-" + digits()
+    given = headers.get("x-request-id")
+    return given if given is not None and _SANE_ID.fullmatch(given) else f"req-{random.getrandbits(96):024x}"
 
 
 def digits() -> str:

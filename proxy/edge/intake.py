@@ -49,23 +49,17 @@ class Intake(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if not self._arriving:
             self._arrives()
-        self._arrived_bytes += len(data)
-        room = MAX_HEAD_BYTES - self._head_bytes
-        if self._in_head and len(data) > room:
+        if self._in_head and len(data) > (room := MAX_HEAD_BYTES - self._head_bytes):
             # Only up to the limit: what lies behind it may be the body of a request that is well.
-            self._parse(data[:room])
-            data = data[room:]
+            self.data_received(data[:room])
+            if self.transport.is_closing():
+                return
             if self._in_head:
                 self._refuse(RequestTooLarge("The request's head is larger than 64 KiB.", status=431))
                 return
-        if self.transport.is_closing():
-            return
+            data = data[room:]
+        self._arrived_bytes += len(data)
         self._followed = False
-        self._parse(data)
-        if self._in_head and not self._followed:
-            self._head_bytes += len(data)
-
-    def _parse(self, data: bytes) -> None:
         # As uvicorn's own, whose timer of idle connections is not needed beside ours.
         try:
             self.parser.feed_data(data)
@@ -74,6 +68,8 @@ class Intake(HttpToolsProtocol):
             self.send_400_response(_NO_HTTP)
         except httptools.HttpParserUpgrade:
             self._unsupported_upgrade_warning()
+        if self._in_head and not self._followed:
+            self._head_bytes += len(data)
 
     # What the parser calls.
 

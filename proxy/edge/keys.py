@@ -9,7 +9,7 @@ from proxy.core.errors import KeyInvalid
 from proxy.settings.model import Client
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Caller:
     """Somebody who may call."""
 
@@ -26,10 +26,11 @@ class Caller:
 
 def presented(headers: dict[str, str]) -> str | None:
     """The key of `Authorization: Bearer KEY` or `x-api-key: KEY`."""
-    scheme, _, key = headers.get("authorization", "").strip().partition(" ")
-    if scheme.lower() == "bearer" and key.strip():
-        return key.strip()
-    return headers.get("x-api-key", "").strip() or None
+    if "authorization" in headers:
+        scheme, _, key = headers["authorization"].strip().partition(" ")
+        if scheme.lower() == "bearer" and (key := key.strip()):
+            return key
+    return headers["x-api-key"].strip() or None if "x-api-key" in headers else None
 
 
 def identify(headers: dict[str, str], clients: Sequence[Client]) -> Caller:

@@ -16,7 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from proxy.edge.client_request import ClientRequest
 from proxy.edge.intake import Intake
 
-RELAYED = "/v1/"
+_PREFIX = "/v1"
+RELAYED = _PREFIX + "/"
 """Begins the paths below which every POST is relayed."""
 
 
@@ -45,19 +46,14 @@ class ClientConnection(Intake):
     def on_headers_complete(self) -> None:
         """A request's head is there."""
         self._in_head = False
-        if self._relayed is None or self.parser.get_method() != b"POST":
+        parser = self.parser
+        if self._relayed is None or parser.get_method() != b"POST" or not (path := _path_of(self.url)):
             self._uvicorns()
             return
-        path = _path_of(self.url)
-        if not path.startswith(RELAYED):
-            self._uvicorns()
-            return
-        keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
-        headers: dict[str, str] = {}
-        for name, value in self.headers:
-            headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+        keep_alive = parser.should_keep_alive() and parser.get_http_version() != "1.0"
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(self.headers)}
         before: Any = self.cycle
-        request: Any = ClientRequest(self, path, headers, keep_alive=keep_alive)
+        request: Any = ClientRequest(self, path, headers, keep_alive)
         self.cycle = request
         if before is None or before.response_complete:
             self._running = request
@@ -116,6 +112,7 @@ class ClientConnection(Intake):
 
 @lru_cache(maxsize=64)
 def _path_of(url: bytes) -> str:
-    """Raises where the URL is none, which the parser tells as a request that is no HTTP."""
+    """Of what is relayed, below `RELAYED`; else empty. Raises for what is no URL, as the parser's callbacks may."""
     path = httptools.parse_url(url).path.decode("ascii")
-    return unquote(path) if "%" in path else path
+    path = unquote(path) if "%" in path else path
+    return path.removeprefix(_PREFIX) if path.startswith(RELAYED) else ""
