@@ -60,11 +60,8 @@ class Client(Protocol):
     def start(self, status: int, fields: str) -> None:
         """A response of unknown length; its head leaves with its first piece."""
 
-    def write(self, data: bytes) -> bool:
-        """A piece of it, in one write. True: the client is to be waited for."""
-
-    def end(self, data: bytes) -> None:
-        """Its last piece, which may be empty."""
+    def write(self, data: bytes, last: bool) -> bool:
+        """A piece of it, the last one or not, in one write. True: the client is to be waited for."""
 
     def whole(self, status: int, fields: str, body: bytes) -> None:
         """A whole response, in one write."""
@@ -160,13 +157,18 @@ class Outlet:
     def push(self) -> bool:
         """Sends what was written, in one piece. True: the client is slower than the upstream, so wait for `drained`."""
         data = self._ready
-        if not data and (self._started or not self._begun):
+        if not data and not self._ended and (self._started or not self._begun):
             return False
         if not self._started:
             self._start()
         self._ready = b""
-        slow = self._client.write(data)
-        self._sent(data)
+        self._last = data
+        self._exchange.bytes_out += len(data)
+        slow = self._client.write(data, self._ended)
+        self._sent_at = self._clock()
+        if not self._timed and self._begun:
+            self._timed = True
+            self._exchange.timeline.first_sent = self._sent_at
         return slow
 
     async def drained(self) -> None:
@@ -202,30 +204,14 @@ class Outlet:
     def end(self) -> None:
         """Nothing more will come: sends what is left, and ends the response."""
         self.stop()
-        if self._ended:
-            return
-        if self._cut:
+        if not self._ended:
+            self._ended = not self._cut
             self.push()
-            return
-        if not self._started:
-            self._start()
-        data, self._ready = self._ready, b""
-        self._ended = True
-        self._client.end(data)
-        self._sent(data)
 
     def stop(self) -> None:
         """The client is gone, or has its answer: no timer is left behind."""
         if self._heartbeat is not None:
             self._heartbeat.stop()
-
-    def _sent(self, data: bytes) -> None:
-        self._last = data
-        self._exchange.bytes_out += len(data)
-        self._sent_at = self._clock()
-        if not self._timed and self._begun:
-            self._timed = True
-            self._exchange.timeline.first_sent = self._sent_at
 
     def _start(self) -> None:
         kind = self._content_type

@@ -141,39 +141,38 @@ class ClientRequest:
         """A response of unknown length; its head leaves with its first piece."""
         self._chunked = status not in _BODILESS
         framing = "transfer-encoding: chunked\r\n\r\n" if self._chunked else "\r\n"
-        self._head = f"{self._opening(status)}{fields}{framing}".encode("latin-1", "replace")
+        opening = _opening(status, tuple(self._connection.server_state.default_headers), self.keep_alive)
+        self._head = f"{opening}{fields}{framing}".encode("latin-1", "replace")
 
-    def write(self, data: bytes) -> bool:
-        """A piece of it, in one write. True: the client is to be waited for."""
+    def write(self, data: bytes, last: bool = False) -> bool:
+        """A piece of it, the last one or not, in one write. True: the client is to be waited for."""
         if self.disconnected:
             return False
-        if self._chunked and data:
-            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if self._chunked:
+            if data:
+                data = b"%x\r\n%b\r\n" % (len(data), data)
+            if last:
+                data += b"0\r\n\r\n"
         if self._head:
             self.response_started = True
             data, self._head = self._head + data, b""
         self._transport.write(data)
+        if last:
+            self._done()
         return self.flow.write_paused
-
-    def end(self, data: bytes) -> None:
-        """Its last piece, which may be empty."""
-        if self._chunked:
-            data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n"
-        self._last(self._head + data)
 
     def whole(self, status: int, fields: str, body: bytes) -> None:
         """A whole response, in one write."""
-        head = f"{self._opening(status)}content-length: {len(body)}\r\n{fields}\r\n"
-        self._last(head.encode("latin-1", "replace") + body)
-
-    def _opening(self, status: int) -> str:
-        return _opening(status, tuple(self._connection.server_state.default_headers), self.keep_alive)
-
-    def _last(self, data: bytes) -> None:
         if self.disconnected:
             return
-        self._transport.write(data)
-        self.response_started = self.response_complete = True
+        opening = _opening(status, tuple(self._connection.server_state.default_headers), self.keep_alive)
+        head = f"{opening}content-length: {len(body)}\r\n{fields}\r\n"
+        self.response_started = True
+        self._transport.write(head.encode("latin-1", "replace") + body)
+        self._done()
+
+    def _done(self) -> None:
+        self.response_complete = True
         if not self.keep_alive:
             self._transport.close()
         self._connection.on_response_complete()

@@ -209,3 +209,29 @@ def test_head_that_comes_in_one_read_with_the_end_of_the_request_before_is_read_
                 second += data
     assert b"content-encoding" in first
     assert b"X-Reasoning-Render" in second
+
+
+def test_client_that_closes_its_side_has_left() -> None:
+    async def slow(_: Any, wire: Any) -> None:
+        await wire.gone(5)
+
+    with proxied(slow) as (proxy, _, __):
+        host, port = proxy.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), 5) as connection:
+            connection.sendall(HEAD + b"content-length: %d\r\n\r\n" % len(WELL) + WELL)
+            while not proxy.service.drain.open:
+                time.sleep(0.01)
+            connection.shutdown(socket.SHUT_WR)
+            line = proxy.requests(1)[0]
+            assert connection.recv(1) == b""
+    assert line["outcome"] == "client_disconnect"
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 405), ("GET", 405), ("OPTIONS", 204)])
+def test_other_methods_stand_between_requests_of_one_connection(method: str, status: int) -> None:
+    with proxied() as (_, upstream, client):
+        for _ in range(2):
+            assert client.post(CHAT, content=WELL).status_code == 200
+            other = client.request(method, CHAT)
+            assert (other.status_code, other.headers["allow"]) == (status, "POST")
+    assert len(upstream.asked) == 2

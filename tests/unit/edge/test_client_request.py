@@ -30,7 +30,7 @@ def piece(data: bytes) -> Callable[[ClientRequest], object]:
 
 
 def end(data: bytes) -> Callable[[ClientRequest], object]:
-    return lambda client: client.end(data)
+    return lambda client: client.write(data, last=True)
 
 
 def test_head_leaves_with_the_first_piece_and_pieces_are_chunks() -> None:
@@ -122,7 +122,7 @@ def test_client_that_takes_nothing_is_waited_for() -> None:
             await asyncio.sleep(0)
             said.append(client.write(b"two"))
             await client.flow.drain()
-            client.end(b"three")
+            client.write(b"three", last=True)
 
         async with connected(answer) as (connection, wire):
             connection.data_received(POST)
@@ -152,7 +152,7 @@ def test_leaving_client_is_told_of_once_and_gets_nothing_more(watched: bool) -> 
             except asyncio.CancelledError:
                 told.append("left" if client.gone() else "cancelled")
             client.write(b"one")
-            client.end(b"two")
+            client.write(b"two", last=True)
             with contextlib.suppress(ClientGoneError):
                 client.take()
                 told.append("took")
