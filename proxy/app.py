@@ -39,7 +39,7 @@ LISTEN, ADMIN = "REASONING_PROXY_LISTEN", "REASONING_PROXY_ADMIN"
 
 
 def create_app(settings: Settings, *, reread: Load | None = None, log: Log | None = None) -> Starlette:
-    """The ASGI application of these settings. `reread` loads them again; None: there is nothing to reload."""
+    """The application of these settings, for connections of `proxy.edge.protocol`. `reread` loads them again, if given."""
     metrics = Metrics(__version__, aliases=settings.telemetry.aliases)
     service = Service(
         settings,
