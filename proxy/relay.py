@@ -175,11 +175,6 @@ class Outlet:
         """Waits until the client has taken enough of what was sent."""
         await self._client.flow.drain()
 
-    async def flush(self) -> None:
-        """Sends what was written, in one piece. Waits while the client is slower than the upstream."""
-        if self.push():
-            await self.drained()
-
     # What the relay does.
 
     def beats(self, heartbeat_s: float) -> None:

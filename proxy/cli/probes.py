@@ -77,7 +77,7 @@ class Prober:
                 head = authority.headers(self._provider, self._key, accept)
                 if method == "GET":
                     del head["content-type"]
-                response = await self._engine.open(path, head, body, method=method)
+                response = await self._engine.open(path, authority.Head(head), body, method=method)
                 first_s = time.monotonic() - started
                 try:
                     received = b""

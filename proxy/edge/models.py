@@ -121,7 +121,7 @@ async def _ask(provider: Provider, engine: Engine) -> tuple[str, ...]:
         async with asyncio.timeout(ASK_S):
             head = authority.headers(provider, None, "application/json")
             head.pop("content-type")
-            response = await engine.open("/models", head, method="GET")
+            response = await engine.open("/models", authority.Head(head), method="GET")
             try:
                 body = b""
                 while response.status == 200 and len(body) < LIST_BYTES and (data := await response.read()):  # noqa: PLR2004

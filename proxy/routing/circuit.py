@@ -157,19 +157,19 @@ class RetryBudget:
 
     def asked(self, now: float) -> None:
         """A request came to this target."""
-        self._asked[self._place(now)] += 1
+        second = int(now)
+        self._asked[second % BUDGET_WINDOW_S if second == self._second else self._place(second)] += 1
 
     def take(self, now: float) -> bool:
         """Whether a second try may be made now; it is then counted."""
-        place = self._place(now)
+        place = self._place(int(now))
         if sum(self._retried) + 1 > BUDGET_PER_S * BUDGET_WINDOW_S + BUDGET_SHARE * sum(self._asked):
             return False
         self._retried[place] += 1
         return True
 
-    def _place(self, now: float) -> int:
+    def _place(self, second: int) -> int:
         """The slot of this second; those of seconds that have gone by since the last call are emptied."""
-        second = int(now)
         for gone in range(max(self._second + 1, second - BUDGET_WINDOW_S + 1), second + 1):
             self._asked[gone % BUDGET_WINDOW_S] = self._retried[gone % BUDGET_WINDOW_S] = 0
         self._second = max(self._second, second)

@@ -1,15 +1,11 @@
 """One try of one target, from its request to the end of its answer."""
 
 import asyncio
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Protocol
 
-from proxy.core.codec import loads_first
 from proxy.core.errors import ProxyError, UpstreamError, UpstreamProtocol, UpstreamTimeout
 from proxy.core.timeline import Timeline
 from proxy.core.upstream_error import from_payload
@@ -17,14 +13,16 @@ from proxy.settings.model import Provider
 from proxy.telemetry.exchange import AttemptOutcome, Exchange
 from proxy.telemetry.target import TargetMetrics
 from proxy.upstream import authority
-from proxy.upstream.deadline import Deadline, Wait
+from proxy.upstream.deadline import FIRST_ANSWER, FIRST_BYTE, FIRST_TOKEN, Deadline
 from proxy.upstream.engine import Engine, UpstreamResponse
 from proxy.upstream.healing import Mending
 from proxy.upstream.health import TargetHealth
+from proxy.upstream.refusal import outcome_of, payload, retry_after
 
 ERROR_BODY_BYTES = 64 * 1024
 """More of an upstream's error is not read."""
 EVENT_STREAM = "text/event-stream; charset=utf-8"
+_OK, _PROTOCOL_ERROR = AttemptOutcome.OK, AttemptOutcome.PROTOCOL_ERROR
 _ACCEPT = {"stream": "text/event-stream", "whole": "application/json", "raw": "*/*"}
 
 
@@ -34,6 +32,9 @@ class Kind(StrEnum):
     STREAM = "stream"
     WHOLE = "whole"
     RAW = "raw"
+
+    # A look-up by a member must not call Python's own `Enum.__hash__`.
+    __hash__ = str.__hash__
 
 
 class Pipeline(Protocol):
@@ -79,10 +80,13 @@ class Sink(Protocol):
         """There is generated content: the response begins with what is held."""
 
     def write(self, data: bytes) -> None:
-        """Bytes that leave with the next `flush`, or with the end of the response."""
+        """Bytes that leave with the next `push`, or with the end of the response."""
 
-    async def flush(self) -> None:
-        """Sends what was written, in one piece. Waits while the client is slower than the upstream."""
+    def push(self) -> bool:
+        """Sends what was written, in one piece. Whether the client is slower than the upstream: see `drained`."""
+
+    async def drained(self) -> None:
+        """Waits until the client has taken enough for more to be sent."""
 
 
 @dataclass(slots=True)
@@ -122,6 +126,17 @@ class Candidate:
 class Attempt:
     """One try. `run` returns when the answer is complete, and raises while another try is still possible."""
 
+    outcome = AttemptOutcome.CANCELLED
+    """How it ended, once it has."""
+    said: object = None
+    """The JSON or text of the error that the target answered with."""
+    _question: Question
+    _pipeline: Pipeline | None = None
+    _response: UpstreamResponse | None = None
+    _content_type = EVENT_STREAM
+    _censor: authority.Censor | None = None
+    _complete = False
+
     def __init__(
         self,
         candidate: Candidate,
@@ -133,27 +148,18 @@ class Attempt:
         clock: Callable[[], float],
         began: float = 0.0,
     ) -> None:
-        self._candidate = candidate
-        self._question: Question
+        self.candidate = candidate
         self._path = path
         self._kind = kind
         self._client_key = client_key
         self._exchange = exchange
+        if exchange.attempts:
+            exchange.timeline = Timeline(exchange.started)  # the marks of one try say nothing of the next
+        self._timeline = exchange.timeline
         self._sink = sink
         self._clock = clock
         self._began = began
-        self._timeline = Timeline(exchange.started)
-        self._pipeline: Pipeline | None = None
-        self._response: UpstreamResponse | None = None
-        self._content_type = EVENT_STREAM
-        self._censor: authority.Censor | None = None
-        self._complete = False
-        self.outcome = AttemptOutcome.CANCELLED
-        """How it ended, once it has."""
-        self.said: object = None
-        """The JSON or text of the error that the target answered with."""
-        self.deadline = Deadline(candidate.provider.name, candidate.provider.timeouts, clock)
-        exchange.timeline = self._timeline
+        self.deadline = Deadline(candidate.engine.deadlines)
         exchange.target = candidate.metrics
         exchange.answering = f"{candidate.provider.name}/{candidate.model}"
 
@@ -163,10 +169,26 @@ class Attempt:
         Raises a ProxyError where the try failed and nothing generated has left. A failure later than that is written
         into the stream by the pipeline.
         """
+        exchange = self._exchange
         self.deadline.start()
         try:
-            return await self._run()
+            self._question = question = self.candidate.ask()
+            exchange.notes = question.notes
+            head = self._head()
+            self._asks()
+            response = await self.candidate.engine.open(self._path, head, question.body)
+            question.body = b""
+            self._response = response
+            self._timeline.first_byte = self._clock()
+            if response.status >= 300:  # noqa: PLR2004 - HTTP's successes end there
+                raise await self._refusal(response)
+            if question.whole is not None:
+                return await self._collect(response, question.whole(self._timeline))
+            if question.stream is not None:
+                await self._pass_on(response, question.stream(self._timeline, response))
         except ProxyError as error:
+            if self._response is None and self._timeline.upstream_written is not None:
+                self.outcome = _outcome_of_no_answer(error)
             return self._failed(error)
         except asyncio.CancelledError:
             if not self.deadline.expired():
@@ -177,110 +199,101 @@ class Attempt:
         finally:
             self.deadline.stop()
             if self._timeline.upstream_written is not None:
-                self._candidate.metrics.attempt(self.outcome, self._timeline.events)
-            if self._exchange.trace is not None:
-                self._exchange.trace.tried(self._exchange, self.outcome)
-            if self._response is not None and self._complete:
-                self._response.release()
-            elif self._response is not None:
-                await self._response.aclose()
-
-    async def _run(self) -> bytes:
-        question = self._candidate.ask()
-        self._exchange.notes = question.notes
-        self._question = question
-        head = authority.headers(self._candidate.provider, self._client_key, _ACCEPT[self._kind])
-        if (trace := self._exchange.trace) is not None:
-            told = trace.attempt(self._exchange, self._candidate.provider.base_url)
-            head |= told if self._candidate.provider.propagate_trace else {}
-        response = await self._open(head, question.body)
-        question.body = b""
-        if response.status >= 300:  # noqa: PLR2004 - HTTP's successes end there
-            raise await self._refusal(response)
-        if question.whole is not None:
-            collector = question.whole(self._timeline)
-            body = await self._collect(response, collector)
-            question.learn(collector.source)
-            return body
-        if question.stream is not None:
-            self._content_type = question.content_type or response.content_type
-            if question.content_type is None:
-                self._censor = authority.Censor(self._hidden())
-            self._pipeline = pipeline = question.stream(self._timeline, response)
-            await self._pass_on(response, pipeline)
-            question.learn(pipeline.source)
+                self.candidate.metrics.attempt(self.outcome, self._timeline.events)
+            if exchange.trace is not None:
+                exchange.trace.tried(exchange, self.outcome)
+            if self._response is not None:
+                if self._complete:
+                    self._response.release()
+                else:
+                    await self._response.aclose()
         return b""
 
-    def _hidden(self) -> tuple[str, ...]:
-        return authority.secrets(self._candidate.provider, self._client_key)
+    def _head(self) -> authority.Head:
+        provider, trace = self.candidate.provider, self._exchange.trace
+        head = self.candidate.engine.heads.of(_ACCEPT[self._kind], self._client_key)
+        if trace is not None:
+            told = trace.attempt(self._exchange, provider.base_url)
+            if told and provider.propagate_trace:
+                return authority.Head({**head.fields, **told})
+        return head
 
-    async def _open(self, head: dict[str, str], body: bytes) -> UpstreamResponse:
+    def _asks(self) -> None:
+        """The request leaves now."""
         self._exchange.attempts += 1
-        self.deadline.until(Wait.FIRST_BYTE)
+        self.deadline.wait = FIRST_BYTE
         now = self._timeline.upstream_written = self._clock()
         if self._exchange.asked is None:
             self._exchange.asked = now
-        try:
-            self._response = response = await self._candidate.engine.open(self._path, head, body)
-        except UpstreamTimeout:
-            self.outcome = AttemptOutcome.CONNECT_TIMEOUT
-            raise
-        except UpstreamProtocol:
-            self.outcome = AttemptOutcome.PROTOCOL_ERROR
-            raise
-        except UpstreamError:
-            self.outcome = AttemptOutcome.CONNECT_ERROR
-            raise
-        self._timeline.first_byte = self._clock()
-        return response
+
+    def _hidden(self) -> tuple[str, ...]:
+        return authority.secrets(self.candidate.provider, self._client_key)
 
     async def _refusal(self, response: UpstreamResponse) -> UpstreamError:
         status = response.status
         if status < 400:  # noqa: PLR2004 - redirects: following one would carry the key to another host
             self.outcome = AttemptOutcome.PROTOCOL_ERROR
-            name = self._candidate.provider.name
+            name = self.candidate.provider.name
             return UpstreamProtocol(f"Provider {name!r} redirects ({status}) instead of answering; check its base_url.")
-        self.outcome = _outcome_of(status)
+        self.outcome = outcome_of(status)
         body = b""
-        self.deadline.read(self._clock())
+        self.deadline.read_at = self._clock()
         try:
             while len(body) < ERROR_BODY_BYTES and (data := await response.read()):
                 body += data
             self._complete = len(body) < ERROR_BODY_BYTES
         except UpstreamError:
             body += b""  # what has been read of a broken error still says something
-        self.said = _payload(body, status)
+        self.said = payload(body, status)
         error = from_payload(self.said, status)
-        error.retry_after_s = _retry_after(response.headers.get("retry-after"))
+        error.retry_after_s = retry_after(response.headers.get("retry-after"))
         return error
 
     async def _pass_on(self, response: UpstreamResponse, pipeline: Pipeline) -> None:
         sink, clock, exchange, deadline = self._sink, self._clock, self._exchange, self.deadline
+        self._pipeline = pipeline
+        self._content_type = self._question.content_type or response.content_type
+        if self._question.content_type is None:
+            self._censor = authority.Censor(self._hidden())
         answering = False
-        deadline.until(Wait.FIRST_TOKEN)
-        self.outcome = AttemptOutcome.PROTOCOL_ERROR
+        deadline.until(FIRST_TOKEN)
+        self.outcome = _PROTOCOL_ERROR
         while data := await response.read():
             now = clock()
             out = pipeline.feed(data, now)
-            exchange.core_s += clock() - now
+            after = clock()
+            exchange.core_s += after - now
             if not answering:
                 answering = self._progress(response, pipeline, now)
-            self._emit(out, pipeline)
+            if self._censor is not None or pipeline.error is not None:
+                out = self._judged(out, pipeline)
+            if out:
+                (sink.write if pipeline.begun else sink.hold)(out)
             if pipeline.done:
                 self._complete = pipeline.error is None
                 break
             if pipeline.begun:
-                deadline.pause()
-                await sink.flush()
                 # Before the first content a silent upstream is limited by first_token: it may be thinking unseen.
-                deadline.read(clock())
+                if sink.push():
+                    deadline.paused = True
+                    await sink.drained()
+                    deadline.paused, after = False, clock()
+                deadline.read_at = after
         if not pipeline.done:
-            self._complete = True
-            now = clock()
-            out = pipeline.close(now)
-            self._progress(response, pipeline, now)
-            self._emit(out, pipeline)
+            self._close(response, pipeline)
         self._concluded(response, pipeline)
+        self._question.learn(pipeline.source)
+
+    def _close(self, response: UpstreamResponse, pipeline: Pipeline) -> None:
+        """The answer has ended before its pipeline knew of it."""
+        self._complete = True
+        now = self._clock()
+        out = pipeline.close(now)
+        self._progress(response, pipeline, now)
+        if self._censor is not None or pipeline.error is not None:
+            out = self._judged(out, pipeline)
+        if out:
+            (self._sink.write if pipeline.begun else self._sink.hold)(out)
 
     def _progress(self, response: UpstreamResponse, pipeline: Pipeline, now: float) -> bool:
         """Follows an answer up to its first text; True once it is there."""
@@ -288,22 +301,23 @@ class Attempt:
             self._exchange.content_read = now
             self._taken()
             self._question.settle()
-            self._candidate.health.answered(self._candidate.model, self._began, now - self._began)
+            self.candidate.health.answered(self.candidate.model, self._began, now - self._began)
             self._sink.begin(self._content_type, response.status)
             if self._kind is Kind.RAW:
                 self.deadline.answering(now)
             else:
-                self.deadline.until(Wait.FIRST_ANSWER)
+                self.deadline.until(FIRST_ANSWER)
         if self._timeline.first_answer is not None:
             self.deadline.answering(now)
             return True
         return False
 
     def _taken(self) -> None:
-        if self._candidate.mending is not None:
-            self._candidate.mending.taken()
+        if self.candidate.mending is not None:
+            self.candidate.mending.taken()
 
-    def _emit(self, out: bytes, pipeline: Pipeline) -> None:
+    def _judged(self, out: bytes, pipeline: Pipeline) -> bytes:
+        """What may leave of bytes in which a secret may be. Raises an error that came before any content."""
         if self._censor is not None:
             out = self._censor.feed(out) + (self._censor.close() if pipeline.done else b"")
         if pipeline.error is not None:
@@ -313,15 +327,14 @@ class Attempt:
             if not pipeline.begun:
                 self.outcome = _outcome_of_error(pipeline.error)
                 raise pipeline.error
-        if out:
-            (self._sink.write if pipeline.begun else self._sink.hold)(out)
+        return out
 
     def _concluded(self, response: UpstreamResponse, pipeline: Pipeline) -> None:
         if pipeline.error is not None:
             self.outcome = _outcome_of_error(pipeline.error)
             self._exchange.failed(pipeline.error)
             return
-        self.outcome = AttemptOutcome.OK
+        self.outcome = _OK
         self._taken()
         if not pipeline.begun:
             # An answer may be empty: a finish reason and nothing else.
@@ -329,14 +342,14 @@ class Attempt:
 
     async def _collect(self, response: UpstreamResponse, collector: Collector) -> bytes:
         clock, exchange = self._clock, self._exchange
-        self.deadline.until(Wait.FIRST_TOKEN)
-        self.outcome = AttemptOutcome.PROTOCOL_ERROR
+        self.deadline.until(FIRST_TOKEN)
+        self.outcome = _PROTOCOL_ERROR
         while data := await response.read():
             now = clock()
             self.deadline.answering(now)
             collector.feed(data, now)
             exchange.core_s += clock() - now
-            if collector.done:
+            if response.ended or collector.done:
                 break
         self._complete = True
         now = exchange.content_read = clock()
@@ -345,8 +358,9 @@ class Attempt:
         if collector.error is not None:
             self.outcome = _outcome_of_error(collector.error)
             raise collector.error
-        self.outcome = AttemptOutcome.OK
+        self.outcome = _OK
         self._taken()
+        self._question.learn(collector.source)
         return body
 
     def _failed(self, error: ProxyError) -> bytes:
@@ -365,36 +379,13 @@ class Attempt:
         return b""
 
 
-def _payload(body: bytes, status: int) -> object:
-    try:
-        return loads_first(body)
-    except (ValueError, RecursionError):
-        text = body.decode("utf-8", "replace").strip()
-        # A page of HTML says nothing to a program.
-        return text if text and not text.startswith("<") else f"the provider answered with status {status}"
-
-
-def _outcome_of(status: int) -> AttemptOutcome:
-    if status == 429:  # noqa: PLR2004 - HTTP's own number
-        return AttemptOutcome.HTTP_429
-    return AttemptOutcome.HTTP_4XX if status < 500 else AttemptOutcome.HTTP_5XX  # noqa: PLR2004
+def _outcome_of_no_answer(error: ProxyError) -> AttemptOutcome:
+    if isinstance(error, UpstreamTimeout):
+        return AttemptOutcome.CONNECT_TIMEOUT
+    return AttemptOutcome.PROTOCOL_ERROR if isinstance(error, UpstreamProtocol) else AttemptOutcome.CONNECT_ERROR
 
 
 def _outcome_of_error(error: ProxyError) -> AttemptOutcome:
     """Of an answer that is no answer: something else than a completion, or an error inside a 200."""
     protocol = isinstance(error, UpstreamProtocol)
     return AttemptOutcome.PROTOCOL_ERROR if protocol else AttemptOutcome.ERROR_IN_STREAM
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds from now of a `Retry-After` header, which is a number or a date (RFC 9110, section 10.2.3)."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
-            return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None

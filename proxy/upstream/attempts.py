@@ -58,7 +58,8 @@ class Attempts:
                 if last is not None and number and not await self._wait(candidate, number, last):
                     break
                 self._began = self._clock()
-                if not candidate.health.enter(candidate.model, self._began):
+                health = candidate.health
+                if health.circuits and not health.enter(candidate.model, self._began):
                     break
                 self._comes(candidate, previous)
                 previous = candidate
@@ -90,21 +91,40 @@ class Attempts:
         )
 
     async def _try(self, candidate: Candidate) -> bytes:
-        """One try, and a second one of what a known refusal mends, once in a request.
-
-        Where that is refused as well, the first refusal stands.
-        """
-        try:
-            return await self._attempt(candidate)
-        except UpstreamRefused as error:
-            if self._mended is not None:
-                mended, first = self._mended
-                raise (first if mended is candidate else error) from None
-            if not self._mend(candidate, error):
+        """One try, and a second one of what a known refusal mends, once in a request."""
+        plan, exchange, health = self._plan, self._exchange, candidate.health
+        while True:
+            if self._interruption is not None:
+                raise self._interruption
+            self._current = attempt = Attempt(
+                candidate, plan.path, plan.kind, plan.client_key, exchange, self._sink, self._clock, self._began
+            )
+            health.in_flight += 1
+            try:
+                body = await attempt.run()
+            except ProxyError as error:
+                self._failed(candidate, error)
+                if not isinstance(error, UpstreamRefused) or not self._mend(candidate, error):
+                    raise
+            except BaseException:
+                health.left(candidate.model, self._began)
                 raise
-        return await self._try(candidate)
+            else:
+                if exchange.error is not None:
+                    self._failed(candidate, exchange.error)
+                elif health.circuits:
+                    health.succeeded(candidate.model, self._began)
+                return body
+            finally:
+                health.in_flight -= 1
 
     def _mend(self, candidate: Candidate, error: UpstreamRefused) -> bool:
+        """Whether to try again. Where what was mended is refused as well, raises the first refusal, which stands."""
+        if self._mended is not None:
+            mended, first = self._mended
+            if mended is candidate:
+                raise first from None
+            return False
         attempt = self._current
         if candidate.mending is None or attempt is None or self._sink.committed:
             return False
@@ -113,30 +133,6 @@ class Attempts:
         self._mended = candidate, error
         self._sink.drop()
         return True
-
-    async def _attempt(self, candidate: Candidate) -> bytes:
-        if self._interruption is not None:
-            raise self._interruption
-        plan, health = self._plan, candidate.health
-        self._current = attempt = Attempt(
-            candidate, plan.path, plan.kind, plan.client_key, self._exchange, self._sink, self._clock, self._began
-        )
-        health.in_flight += 1
-        try:
-            body = await attempt.run()
-        except ProxyError as error:
-            self._failed(candidate, error)
-            raise
-        except BaseException:
-            health.left(candidate.model, self._began)
-            raise
-        finally:
-            health.in_flight -= 1
-        if self._exchange.error is None:
-            health.succeeded(candidate.model, self._began)
-        else:
-            self._failed(candidate, self._exchange.error)
-        return body
 
     def _failed(self, candidate: Candidate, error: ProxyError) -> None:
         health = candidate.health

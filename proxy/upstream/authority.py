@@ -1,6 +1,6 @@
 """What goes out in the head of an upstream request, and what must never come back out of an answer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from proxy import __version__
 from proxy.core.errors import KeyInvalid, ProxyError, UpstreamError
@@ -13,8 +13,37 @@ _SECRET_LENGTH = 16
 """Configured header and query values of at least this length are taken for secrets."""
 
 
+class Head:
+    """The head of a request, which may be sent again and again."""
+
+    __slots__ = ("fields", "written")
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self.fields = fields
+        """Lower-case names."""
+        self.written: bytes | None = None
+        """The same as the bytes that are sent; the engine's to make and to keep."""
+
+
+class Heads:
+    """The heads of requests to one provider, each made once where no caller's own key is in it."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self._kept: dict[str, Head] = {}
+
+    def of(self, accept: str, client_key: str | None) -> Head:
+        """See `headers`."""
+        head = self._kept.get(accept)
+        if head is None:
+            head = Head(headers(self._provider, client_key, accept))
+            if not self._provider.pass_client_key:
+                self._kept[accept] = head
+        return head
+
+
 def headers(provider: Provider, client_key: str | None, accept: str) -> dict[str, str]:
-    """The head of a request to `provider`, lower-case. Nothing of the client's own headers is in it.
+    """The fields of a request's head, names in lower case. Nothing of the client's own headers is in it.
 
     `client_key` is sent where the provider says `api_key: {from: client}`; raises KeyInvalid where it is missing then.
     """

@@ -14,6 +14,8 @@ import httpx2
 
 from proxy.core.errors import UpstreamProtocol, UpstreamTimeout, UpstreamUnavailable
 from proxy.settings.model import Provider
+from proxy.upstream.authority import Head, Heads
+from proxy.upstream.deadline import Deadlines
 from proxy.upstream.decoding import Decoder, decoder_of
 from proxy.upstream.tls import tls_of
 
@@ -41,6 +43,8 @@ class LibraryEngine:
         self._closers: set[asyncio.Task[None]] = set()
         self._retired = False
         self.users = 0
+        self.heads = Heads(provider)
+        self.deadlines = Deadlines(provider.name, provider.timeouts)
 
     @staticmethod
     def _transport(provider: Provider, verify: ssl.SSLContext, kept: int | None) -> httpx2.AsyncHTTPTransport:
@@ -49,9 +53,7 @@ class LibraryEngine:
         )
         return httpx2.AsyncHTTPTransport(verify=verify, trust_env=False, limits=limits, proxy=provider.proxy)
 
-    async def open(
-        self, path: str, headers: Mapping[str, str], body: bytes = b"", method: str = "POST"
-    ) -> "LibraryResponse":
+    async def open(self, path: str, head: Head, body: bytes = b"", method: str = "POST") -> "LibraryResponse":
         """Sends a request to `base_url` + `path` and waits for the head of its answer.
 
         Raises UpstreamUnavailable where the host cannot be reached or closes, UpstreamTimeout where connecting takes
@@ -61,13 +63,13 @@ class LibraryEngine:
         trail = _Trail()
         self.users += 1
         try:
-            request = self._request(path, headers, body, method, trail)
+            request = self._request(path, head, body, method, trail)
             try:
                 response = await self._send(self._pooled, request)
             except _STALE as error:
                 if trail.connected or (isinstance(error, httpx2.RemoteProtocolError) and not _closed(error)):
                     raise self._error(error, trail) from None
-                response = await self._send(self._fresh, self._request(path, headers, body, method, trail))
+                response = await self._send(self._fresh, self._request(path, head, body, method, trail))
             return LibraryResponse(self, response)
         except httpx2.TransportError as error:
             await self._left()
@@ -76,12 +78,12 @@ class LibraryEngine:
             await self._left()
             raise
 
-    def _request(
-        self, path: str, headers: Mapping[str, str], body: bytes, method: str, trail: "_Trail"
-    ) -> httpx2.Request:
+    def _request(self, path: str, head: Head, body: bytes, method: str, trail: "_Trail") -> httpx2.Request:
         timeouts = {"connect": self._connect_s or None, "read": None, "write": None, "pool": None}
         extensions = {"timeout": timeouts, "trace": trail.mark}
-        return httpx2.Request(method, self._url_of(path), headers=dict(headers), content=body, extensions=extensions)
+        return httpx2.Request(
+            method, self._url_of(path), headers=dict(head.fields), content=body, extensions=extensions
+        )
 
     def _url_of(self, path: str) -> httpx2.URL:
         known = self._urls.get(path)
@@ -156,6 +158,7 @@ class LibraryResponse:
         self._decoder_known = False
         self._body: AsyncIterator[bytes] | None = None
         self._closed = False
+        self.ended = False
 
     @property
     def content_type(self) -> str:
@@ -177,6 +180,7 @@ class LibraryResponse:
             try:
                 data = await anext(self._body)
             except StopAsyncIteration:
+                self.ended = True
                 return b""
             except httpx2.TransportError:
                 message = f"Provider {self._engine.name!r} broke off in the middle of its answer."

@@ -26,14 +26,26 @@ class BrokenError(Exception):
 
 
 class Answer:
-    """One answer on its way: the head is there once `Connection.ask` returns it, the body comes by `read`."""
+    """One answer on its way: the head is there once `Connection.ask` returns, the body comes by `read`."""
 
-    __slots__ = ("_body", "_connection", "_ended", "_reader", "begun", "complete", "error", "fields", "head", "status")
+    __slots__ = (
+        "_body",
+        "_left_alone",
+        "_reader",
+        "begun",
+        "complete",
+        "connection",
+        "ended",
+        "error",
+        "fields",
+        "head",
+        "status",
+    )
 
     def __init__(self, connection: "Connection") -> None:
-        self._connection = connection
+        self.connection = connection
         self._reader: asyncio.Future[None] | None = None
-        self._ended: Callable[[], None] | None = None
+        self._left_alone: Callable[[], None] | None = None
         self._body = b""
         self.head: asyncio.Future[None] = connection.loop.create_future()
         """Done when the head has arrived, or can no longer come."""
@@ -44,6 +56,8 @@ class Answer:
         """Whether one byte of it has arrived."""
         self.complete = False
         """Whether all of it has arrived."""
+        self.ended = False
+        """Whether all of it has been read."""
         self.error: BrokenError | None = None
 
     @property
@@ -52,35 +66,46 @@ class Answer:
         return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.fields.items()}
 
     async def read(self) -> bytes:
-        """All of the body that has arrived, b"" at its end. Raises BrokenError."""
+        """All of the body that has arrived, b"" at its end. Raises what `broken` gives."""
         while not self._body:
             if self.complete:
+                self.ended = True
                 return b""
             if self.error is not None:
-                raise self.error
-            self._reader = self._connection.loop.create_future()
+                raise self.broken(self.error)
+            self._reader = self.connection.loop.create_future()
             await self._reader
-        data = self._body
-        self._empty()
+        data, self._body = self._body, b""
+        self.ended = self.complete
+        if len(data) > HIGH_WATER and not self.complete:
+            self.connection.resume()
         return data
+
+    def broken(self, error: BrokenError) -> Exception:
+        """What a reader is told of an answer that cannot come to its end."""
+        return error
 
     def discard(self, ended: Callable[[], None]) -> None:
         """The rest is of no interest; its end frees the connection. `ended` is called once no more will come."""
-        self._ended = ended
-        self._empty()
+        self._left_alone = ended
+        full, self._body = len(self._body) > HIGH_WATER, b""
+        if full and not self.complete:
+            self.connection.resume()
         self.wake()
 
     def abort(self) -> None:
         """The rest is not wanted: closes the connection, unless it is free already."""
         if not self.complete:
-            self._connection.abort()
+            self.connection.abort()
 
-    def add(self, data: bytes) -> bool:
-        """More of the body; returns whether more than enough is waiting."""
-        if self._ended is not None:
+    def add(self, pieces: list[bytes]) -> bool:
+        """More of the body, which its reader gets in one piece; returns whether more than enough is waiting."""
+        if self._left_alone is not None:
             return False
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._body = self._body + data if self._body else data
-        self.wake()
+        if self._reader is not None:
+            self.wake()
         return len(self._body) > HIGH_WATER
 
     def wake(self) -> None:
@@ -88,14 +113,8 @@ class Answer:
         reader, self._reader = self._reader, None
         if reader is not None and not reader.done():
             reader.set_result(None)
-        if self._ended is not None and (self.complete or self.error is not None):
-            self._ended()
-
-    def _empty(self) -> None:
-        full = len(self._body) > HIGH_WATER
-        self._body = b""
-        if full and not self.complete:
-            self._connection.resume()
+        if self._left_alone is not None and (self.complete or self.error is not None):
+            self._left_alone()
 
 
 class Connection(asyncio.Protocol):
@@ -107,6 +126,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser: Any = None
         self._answer: Answer | None = None
+        self._fields: dict[bytes, bytes] | None = None  # of the head that is being read
         self._pieces: list[bytes] = []  # of the body, from the read that is being parsed
         self._bare_bytes = 0  # of reads since the head, or the last one with a piece of the body
         self._framed = False  # the head of the final answer is complete
@@ -118,10 +138,10 @@ class Connection(asyncio.Protocol):
         # The parser calls it for each chunk of the body, of which one read may hold hundreds.
         self.on_body = self._pieces.append
 
-    async def ask(self, request: bytes) -> Answer:
+    async def ask(self, request: bytes, answer: Answer) -> None:
         """Sends a whole request and waits for the head of its answer. Raises BrokenError."""
         # The future of the head is the answer's own: the next exchange may begin before this task has seen its result.
-        self._answer = answer = Answer(self)
+        self._answer = answer
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
         self._bare_bytes = 0
@@ -134,12 +154,6 @@ class Connection(asyncio.Protocol):
         except BaseException:
             answer.abort()
             raise
-        return answer
-
-    @property
-    def answering(self) -> bool:
-        """Whether one byte of the present answer has arrived."""
-        return self._answer is not None and self._answer.begun
 
     def resume(self) -> None:
         """The reader has caught up."""
@@ -172,11 +186,19 @@ class Connection(asyncio.Protocol):
                 self.abort()  # bytes that no request asked for
             return
         answer.begun = True
-        sound = self._parsed(data)
-        self._hand_over(answer)
-        if not sound:
+        try:
+            if self._bare_bytes + len(data) < MAX_HEAD_BYTES:
+                self._bare_bytes += len(data)
+                self._parser.feed_data(data)
+            else:
+                self._feed(data)
+        except (httptools.HttpParserUpgrade, httptools.HttpParserError):
+            self._hand_over(answer)
             self._fail(BrokenError("protocol"))
-        elif answer.complete:
+            return
+        if self._pieces:
+            self._hand_over(answer)
+        if answer.complete:
             self._end()
             answer.wake()
 
@@ -191,25 +213,16 @@ class Connection(asyncio.Protocol):
                 self._fail(BrokenError("closed"))
         self._on_gone(self)
 
-    def _parsed(self, data: bytes) -> bool:
-        try:
-            self._feed(data)
-        except (httptools.HttpParserUpgrade, httptools.HttpParserError):
-            return False
-        return True
-
     def _hand_over(self, answer: Answer) -> None:
-        """All that one read brought of the body goes to its reader in one piece."""
-        pieces = self._pieces
-        if not pieces:
-            return
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        self._bare_bytes = 0
-        if not self._surplus and answer.add(data) and self._transport is not None:
-            self._transport.pause_reading()
+        """All that one read brought of the body goes to its reader."""
+        if self._pieces:
+            self._bare_bytes = 0
+            if not self._surplus and answer.add(self._pieces) and self._transport is not None:
+                self._transport.pause_reading()
+            self._pieces.clear()
 
     def _feed(self, data: bytes) -> None:
+        """Parses a read that may go beyond what a head, trailers or the framing of chunks may take."""
         room = MAX_HEAD_BYTES - self._bare_bytes
         if not self._framed and len(data) > room:
             self._feed(data[:room])
@@ -227,32 +240,38 @@ class Connection(asyncio.Protocol):
     # What the parser calls.
 
     def on_message_begin(self) -> None:
-        self._surplus = self._answer is None or self._answer.complete
-        if self._answer is not None and not self._surplus:
-            self._answer.fields = {}
+        answer = self._answer
+        self._surplus = answer is None or answer.complete
+        if answer is not None and not self._surplus:
+            self._fields = answer.fields = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._answer is not None and not self._framed:  # not a trailer
-            fields, key = self._answer.fields, name.lower()
+        fields = self._fields
+        if fields is not None:  # not a trailer
+            key = name.lower()
             value = value.rstrip(b" \t")
             fields[key] = b"%b, %b" % (fields[key], value) if key in fields else value
 
     def on_headers_complete(self) -> None:
-        if self._answer is None or self._surplus:
+        answer = self._answer
+        if answer is None or self._surplus:
             return
-        self._answer.status = self._parser.get_status_code()
-        if self._answer.fields.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        status = answer.status = self._parser.get_status_code()
+        coding = answer.fields.get(b"transfer-encoding")
+        if coding is not None and coding.lower() != b"chunked":
             raise httptools.HttpParserError("no other transfer coding was asked for")
-        if self._answer.status >= 200:  # noqa: PLR2004 - below are interim answers (RFC 9110, section 15.2)
+        if status >= 200:  # noqa: PLR2004 - below are interim answers (RFC 9110, section 15.2)
             self._framed = True
+            self._fields = None
             self._bare_bytes = 0
-            if not self._answer.head.done():
-                self._answer.head.set_result(None)
+            if not answer.head.done():
+                answer.head.set_result(None)
 
     def on_message_complete(self) -> None:
-        if self._answer is not None and self._framed and not self._surplus:  # not the end of an interim answer
-            self._answer.complete = True
-            self._hand_over(self._answer)  # what may come behind it is not of this body
+        answer = self._answer
+        if answer is not None and self._framed and not self._surplus:  # not the end of an interim answer
+            answer.complete = True
+            self._hand_over(answer)  # what may come behind it is not of this body
             self._reusable = self._parser.should_keep_alive()
 
     def _end(self) -> None:

@@ -1,8 +1,8 @@
-"""The time limits of one try, on one timer."""
+"""The time limits of tries: notes that are made as things happen, and timers that look at them now and then."""
 
 import asyncio
 import math
-from collections.abc import Callable
+import time
 from enum import StrEnum
 
 from proxy.core.errors import ProxyError, UpstreamTimeout
@@ -20,6 +20,7 @@ class Wait(StrEnum):
     TOTAL = "total"
 
 
+FIRST_BYTE, FIRST_TOKEN, FIRST_ANSWER, _IDLE, _TOTAL = Wait
 _WHAT = {
     Wait.FIRST_BYTE: "sent nothing",
     Wait.FIRST_TOKEN: "generated nothing",
@@ -46,70 +47,101 @@ def _seconds(limits: Timeouts, wait: Wait) -> float:
     return limits.idle_s if wait is Wait.IDLE else limits.total_s
 
 
+class Deadlines:
+    """The limits of all open tries of one provider, which are the same for each.
+
+    What happens to a try is only noted by its `Deadline`. It is looked at when the shortest limit has passed: first
+    by one timer for all, since the try that began first comes first, then by a timer of its own, which few live to see.
+    """
+
+    def __init__(self, provider: str, limits: Timeouts) -> None:
+        never = math.inf
+        self.provider = provider
+        self.limits = limits
+        self.idle = limits.idle_s or never
+        self.least = min(
+            limits.first_byte_s or never,
+            limits.first_token_s or never,
+            limits.first_answer_s or never,
+            self.idle,
+            limits.total_s or never,
+        )
+        """Seconds from the beginning of a try to the first look at it, and at most from each look to the next."""
+        self.young: dict[Deadline, None] = {}
+        """Those that have not been looked at, in the order in which they began."""
+        self.awake = False
+        """Whether the timer runs."""
+
+    def wake(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        """The timer runs from now on, until no deadline is young any more."""
+        self.awake = True
+        loop.call_later(seconds, self._sweep, loop)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.awake = False
+        now = time.monotonic()
+        due: list[Deadline] = []
+        for one in self.young:
+            left = one.started + self.least - now
+            if left > 0:
+                self.wake(loop, left)
+                break
+            due.append(one)
+        for one in due:
+            del self.young[one]
+            one.look()
+
+
 class Deadline:
     """Between `start` and `stop` the task that called `start` is cancelled when a limit is reached.
 
     `expired` then tells this cancellation from others, and `error` and `outcome` say which limit it was. `interrupt`
-    ends the wait early with an error of the caller's.
-
-    What happens is only noted; the timer, which goes off as often as the shortest limit, looks at what was noted.
+    ends the wait early with an error of the caller's. Moments are those of `time.monotonic`.
     """
 
-    def __init__(self, provider: str, limits: Timeouts, clock: Callable[[], float]) -> None:
-        self._provider = provider
-        self._limits = limits
-        self._clock = clock
-        self._idle = limits.idle_s or math.inf
-        self._started = 0.0
-        self._wait = self._next = Wait.TOTAL
-        self._read_at = math.inf  # of the last read, while silence counts
-        self._paused = False
-        self._least = math.inf
-        self._timer: asyncio.TimerHandle | None = None
-        self._task: asyncio.Task[object] | None = None
-        self._fired = False
-        self._interruption: ProxyError | None = None
+    started = 0.0
+    wait = _TOTAL
+    """What is waited for, beside the end of silence."""
+    read_at = math.inf
+    """When something was read last, while silence counts."""
+    paused = False
+    """We do not wait for the upstream but perhaps for a slow client: only the total counts."""
+    _next = _TOTAL
+    _timer: asyncio.TimerHandle | None = None
+    _task: asyncio.Task[object] | None = None
+    _fired = False
+    _interruption: ProxyError | None = None
+
+    def __init__(self, shared: Deadlines) -> None:
+        self._shared = shared
 
     def start(self) -> None:
         """From now on there are limits. Called in the task that they are for."""
-        self._started = self._clock()
-        self._task = asyncio.current_task()
-        limits, never = self._limits, math.inf
-        self._least = min(
-            limits.first_byte_s or never,
-            limits.first_token_s or never,
-            limits.first_answer_s or never,
-            self._idle,
-            limits.total_s or never,
-        )
-        if self._least < never and self._task is not None:
-            self._timer = self._task.get_loop().call_later(self._least, self._ring)
+        shared = self._shared
+        self.started = time.monotonic()
+        self._task = task = asyncio.current_task()
+        if shared.least < math.inf and task is not None:
+            shared.young[self] = None
+            if not shared.awake:
+                shared.wake(task.get_loop(), shared.least)
 
     def stop(self) -> None:
         """There are no limits any more."""
         self._task = None
+        self._shared.young.pop(self, None)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def until(self, wait: Wait) -> None:
         """From now on this is waited for, counted from the start, whatever is read."""
-        self._wait = wait
-        self._read_at = math.inf
+        self.wait = wait
+        self.read_at = math.inf
 
     def answering(self, now: float) -> None:
         """From now on only silence and the total count. Something was just read."""
-        self._wait = Wait.TOTAL
-        self.read(now)
-
-    def read(self, now: float) -> None:
-        """Something was read: silence is counted from here."""
-        self._read_at = now
-        self._paused = False
-
-    def pause(self) -> None:
-        """Until the next `read` we do not wait for the upstream but perhaps for a slow client: only the total counts."""
-        self._paused = True
+        self.wait = _TOTAL
+        self.read_at = now
 
     def interrupt(self, error: ProxyError) -> None:
         """Ends the wait now, with this error."""
@@ -123,24 +155,25 @@ class Deadline:
 
     def _due(self) -> float:
         """When the next limit is reached; `_next` says which."""
-        limits = self._limits
-        self._next = Wait.TOTAL
-        due = self._started + limits.total_s if limits.total_s else math.inf
-        if self._paused:
+        limits = self._shared.limits
+        self._next = _TOTAL
+        due = self.started + limits.total_s if limits.total_s else math.inf
+        if self.paused:
             return due
-        wait = self._wait
-        if wait is not Wait.TOTAL and (seconds := _seconds(limits, wait)) and self._started + seconds < due:
-            self._next, due = wait, self._started + seconds
-        if self._read_at + self._idle < due:
-            self._next, due = Wait.IDLE, self._read_at + self._idle
+        wait = self.wait
+        if wait is not _TOTAL and (seconds := _seconds(limits, wait)) and self.started + seconds < due:
+            self._next, due = wait, self.started + seconds
+        if self.read_at + self._shared.idle < due:
+            self._next, due = _IDLE, self.read_at + self._shared.idle
         return due
 
-    def _ring(self) -> None:
-        left = self._due() - self._clock()
+    def look(self) -> None:
+        """Ends the wait where a limit has been reached, else looks again later."""
+        left = self._due() - time.monotonic()
         if left <= 0:
             self._fire()
         elif self._task is not None:
-            self._timer = self._task.get_loop().call_later(min(left, self._least), self._ring)
+            self._timer = self._task.get_loop().call_later(min(left, self._shared.least), self.look)
 
     def _fire(self) -> None:
         if self._task is not None and not self._fired:
@@ -152,9 +185,9 @@ class Deadline:
         """What the client is told of the limit that was reached."""
         if self._interruption is not None:
             return self._interruption
-        seconds = _seconds(self._limits, self._next)
+        seconds = _seconds(self._shared.limits, self._next)
         return UpstreamTimeout(
-            f"Provider {self._provider!r} {_WHAT[self._next]} within {seconds:g} s (timeouts.{self._next})."
+            f"Provider {self._shared.provider!r} {_WHAT[self._next]} within {seconds:g} s (timeouts.{self._next})."
         )
 
     @property

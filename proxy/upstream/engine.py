@@ -1,9 +1,10 @@
 """What the attempts need of HTTP, and which engine gives it."""
 
-from collections.abc import Mapping
 from typing import Protocol
 
 from proxy.settings.model import Provider
+from proxy.upstream.authority import Head, Heads
+from proxy.upstream.deadline import Deadlines
 from proxy.upstream.wire import WireEngine
 
 
@@ -11,6 +12,8 @@ class UpstreamResponse(Protocol):
     """An answer whose head has arrived. Whoever opened it calls `aclose` or `release`, once or more."""
 
     status: int
+    ended: bool
+    """The body has been read to its end. It may also end without this, which a further `read` tells."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -34,10 +37,12 @@ class Engine(Protocol):
     """The connections to one provider's host."""
 
     name: str
+    heads: Heads
+    """Of the requests to this provider."""
+    deadlines: Deadlines
+    """Of its open tries."""
 
-    async def open(
-        self, path: str, headers: Mapping[str, str], body: bytes = b"", method: str = "POST"
-    ) -> UpstreamResponse:
+    async def open(self, path: str, head: Head, body: bytes = b"", method: str = "POST") -> UpstreamResponse:
         """Sends a request to the provider's `base_url` + `path` and waits for the head of its answer.
 
         Raises UpstreamUnavailable where the host cannot be reached or closes, UpstreamTimeout where connecting takes

@@ -27,7 +27,7 @@ def _untold(ok: bool, model: str) -> None:
 class TargetHealth:
     """One configured target's. A wildcard's upstream models, which may fail one by one, have a circuit each."""
 
-    __slots__ = ("_circuits", "budget", "in_flight", "latency_s", "measured_at", "tell")
+    __slots__ = ("budget", "circuits", "in_flight", "latency_s", "measured_at", "tell")
 
     def __init__(self) -> None:
         self.in_flight = 0
@@ -36,21 +36,22 @@ class TargetHealth:
         self.budget = RetryBudget()
         self.tell: Callable[[bool, str], None] = _untold
         """Called when an upstream model is left alone (False), and when it no longer is (True)."""
-        self._circuits: dict[str, Circuit] = {}
+        self.circuits: dict[str, Circuit] = {}
+        """Of the upstream models that have failed lately. While it is empty all is well, and nothing need be told."""
 
     def standing(self, model: str, now: float) -> Standing:
         """Whether it may be asked for this upstream model."""
-        circuit = self._circuits.get(model)
+        circuit = self.circuits.get(model)
         return Standing.READY if circuit is None else circuit.standing(now)
 
     def back_s(self, model: str, now: float) -> float:
         """Seconds until it may be asked for this model again."""
-        circuit = self._circuits.get(model)
+        circuit = self.circuits.get(model)
         return 0.0 if circuit is None else circuit.back_s(now)
 
     def enter(self, model: str, now: float) -> bool:
         """A try would begin now; False where the target may not be asked."""
-        circuit = self._circuits.get(model)
+        circuit = self.circuits.get(model)
         return circuit is None or circuit.enter(now)
 
     def answered(self, model: str, began: float, seconds: float) -> None:
@@ -58,24 +59,24 @@ class TargetHealth:
         known = self.latency_s
         self.latency_s = seconds if known is None else known + _WEIGHT * (seconds - known)
         self.measured_at = began + seconds
-        if self._circuits and (circuit := self._circuits.get(model)) is not None:
+        if self.circuits and (circuit := self.circuits.get(model)) is not None:
             circuit.begun(began)
             self._settled(model, circuit)
 
     def left(self, model: str, began: float) -> None:
         """The try that began then has ended, and says nothing about the target."""
-        if (circuit := self._circuits.get(model)) is not None:
+        if (circuit := self.circuits.get(model)) is not None:
             circuit.left(began)
 
     def succeeded(self, model: str, began: float) -> None:
         """The answer of the try that began then is complete."""
-        if self._circuits and (circuit := self._circuits.get(model)) is not None:
+        if self.circuits and (circuit := self.circuits.get(model)) is not None:
             circuit.succeeded(began)
             self._settled(model, circuit)
 
     def refused(self, model: str, began: float) -> None:
         """The try that began then was refused for what it says or for whom it is: the target is there."""
-        if (circuit := self._circuits.get(model)) is not None:
+        if (circuit := self.circuits.get(model)) is not None:
             circuit.begun(began)
             self._settled(model, circuit)
 
@@ -83,7 +84,7 @@ class TargetHealth:
         """The try that began then ended with this error."""
         if not cooldown_s:
             return
-        circuit = self._circuits.get(model) or Circuit()
+        circuit = self.circuits.get(model) or Circuit()
         draw = random.random()  # noqa: S311 - spreads load
         match error:
             case UpstreamAuth() | UpstreamRateLimited():
@@ -98,25 +99,25 @@ class TargetHealth:
 
     def forgive(self) -> None:
         """Whatever it did, it may be asked again."""
-        for model in tuple(self._circuits):
-            del self._circuits[model]
+        for model in tuple(self.circuits):
+            del self.circuits[model]
             self.tell(True, model)
 
     def review(self, now: float) -> None:
         """Tells of targets whose rest is over. An opened circuit stays told of until a trial has succeeded."""
-        for model, circuit in self._circuits.items():
+        for model, circuit in self.circuits.items():
             if circuit.rested(now):
                 self.tell(True, model)
 
     def _keep(self, model: str, circuit: Circuit, now: float) -> None:
-        known = model in self._circuits
+        known = model in self.circuits
         if circuit.clear:
             if known:
                 self._settled(model, circuit)
             return
-        if not known and len(self._circuits) >= MOST_CIRCUITS:
-            self._drop(min(self._circuits, key=lambda one: self._circuits[one].back_s(now)))
-        self._circuits[model] = circuit
+        if not known and len(self.circuits) >= MOST_CIRCUITS:
+            self._drop(min(self.circuits, key=lambda one: self.circuits[one].back_s(now)))
+        self.circuits[model] = circuit
         self.tell(circuit.standing(now) is Standing.READY, model)
 
     def _settled(self, model: str, circuit: Circuit) -> None:
@@ -126,7 +127,7 @@ class TargetHealth:
             self.tell(True, model)
 
     def _drop(self, model: str) -> None:
-        del self._circuits[model]
+        del self.circuits[model]
         self.tell(True, model)
 
 

@@ -10,19 +10,20 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Mapping
 from urllib.parse import quote, urlencode, urlsplit
 
 from proxy.core.errors import UpstreamProtocol, UpstreamTimeout, UpstreamUnavailable
 from proxy.settings.model import Provider
+from proxy.upstream.authority import Head, Heads
 from proxy.upstream.connection import Answer, BrokenError, Connection
+from proxy.upstream.deadline import Deadlines
 from proxy.upstream.decoding import Decoder, decoder_of
 from proxy.upstream.tls import tls_of
 
 KEEPALIVE_S = 3.5
 """Idle connections are dropped after this: below uvicorn's 5 s, the shortest common limit of a server."""
-MOST_HEADS = 64
-"""Heads of requests kept as they are sent; relayed paths come from clients. None with a client's own key is kept."""
+MOST_LINES = 64
+"""First lines of requests kept as they are sent; relayed paths come from clients."""
 RELEASE_S = 1.0
 """How long the end of an answer that is already complete may take, for its connection to be used again."""
 
@@ -46,44 +47,49 @@ class WireEngine:
         host = f"[{self._host}]" if ":" in self._host else self._host
         default = self._port == (443 if secure else 80)
         self._host_line = f"host: {host}\r\n" if default else f"host: {host}:{self._port}\r\n"
-        self._heads: dict[tuple[object, ...], bytes] = {}
+        self._lines: dict[tuple[str, str], bytes] = {}
         self._idle: deque[Connection] = deque()
         self._all: set[Connection] = set()
         self._places = asyncio.Semaphore(provider.max_connections) if provider.max_connections else None
         self._sweep: asyncio.TimerHandle | None = None
         self._retired = self._closed = False
         self.users = 0
+        self.heads = Heads(provider)
+        self.deadlines = Deadlines(provider.name, provider.timeouts)
 
     async def open(
-        self, path: str, headers: Mapping[str, str], body: bytes = b"", method: str = "POST"
-    ) -> "WireResponse":
+        self, path: str, head: Head, body: bytes = b"", method: str = "POST"
+    ) -> "WireResponse | CodedResponse":
         """See `Engine.open`."""
-        request = self._request(method, path, headers, body)
+        request = self._request(method, path, head, body)
         self.users += 1
         held = False
         try:
             if self._places is not None:
                 await self._places.acquire()
                 held = True
-            return WireResponse(self, await self._asked(request))
+            connection = self._kept()
+            response = WireResponse(self, connection or await self._connect())
+            try:
+                await response.connection.ask(request, response)
+            except BrokenError as error:
+                if connection is None or error.kind != "closed" or response.begun:
+                    raise self._error(error) from None
+                # The host closed a kept connection just as we used it (RFC 9112, section 9.3.1): nobody read the request.
+                response = await self._asked_anew(request)
         except BaseException:
             self.left(place=held)
             raise
+        return response if b"content-encoding" not in response.fields else CodedResponse(response, self.name)
 
-    async def _asked(self, request: bytes) -> Answer:
-        """The answer whose head has come."""
-        connection = self._kept()
-        if connection is not None:
-            try:
-                return await connection.ask(request)
-            except BrokenError as error:
-                if error.kind != "closed" or connection.answering:
-                    raise self._error(error) from None
-                # The host closed a kept connection just as we used it (RFC 9112, section 9.3.1): nobody read the request.
+    async def _asked_anew(self, request: bytes) -> "WireResponse":
+        connection = await self._connect()
+        response = WireResponse(self, connection)
         try:
-            return await (await self._connect()).ask(request)
+            await connection.ask(request, response)
         except BrokenError as error:
             raise self._error(error) from None
+        return response
 
     def _kept(self) -> Connection | None:
         """The connection that was used last; the others may then grow old and leave."""
@@ -121,24 +127,28 @@ class WireEngine:
         self._all.add(connection)
         return connection
 
-    def _request(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
-        key = (method, path, *headers.items())
-        head = self._heads.get(key)
-        if head is None:
-            head = self._head(method, path, headers)
-            if len(self._heads) < MOST_HEADS and not (self._provider.pass_client_key or self._provider.propagate_trace):
-                self._heads[key] = head
+    def _request(self, method: str, path: str, head: Head, body: bytes) -> bytes:
+        first = self._lines.get((method, path)) or self._first_line(method, path)
+        fields = head.written
+        if fields is None:
+            fields = head.written = self._written(head)
         # A request without content does not say so, unless its method has a meaning for it (RFC 9110, section 8.6).
         if body or method == "POST":
-            return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
-        return head + b"\r\n"
+            return b"%b%bcontent-length: %d\r\n\r\n%b" % (first, fields, len(body), body)
+        return b"%b%b\r\n" % (first, fields)
 
-    def _head(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
+    def _first_line(self, method: str, path: str) -> bytes:
         where = f"{self._path}{path}"
         if self._query:
             where += f"{'&' if '?' in path else '?'}{self._query}"
-        lines = [f"{method} {where} HTTP/1.1\r\n", "" if "host" in headers else self._host_line]
-        for name, value in headers.items():
+        line = f"{method} {where} HTTP/1.1\r\n".encode()
+        if len(self._lines) < MOST_LINES:
+            self._lines[method, path] = line
+        return line
+
+    def _written(self, head: Head) -> bytes:
+        lines = ["" if "host" in head.fields else self._host_line]
+        for name, value in head.fields.items():
             if "\r" in value or "\n" in value or "\0" in value:
                 raise UpstreamUnavailable(
                     f"The value of header {name!r} for provider {self.name!r} holds a line break."
@@ -179,17 +189,12 @@ class WireEngine:
             self._idle.remove(connection)
 
     def left(self, *, place: bool) -> None:
-        """A request has ended."""
+        """A request has ended, which held a place where their number is limited."""
         self.users -= 1
         if place and self._places is not None:
             self._places.release()
         if self._retired and self.users == 0:
             self._close_all()
-
-    @property
-    def limited(self) -> bool:
-        """Whether requests hold one of a limited number of places."""
-        return self._places is not None
 
     async def retire(self) -> None:
         """See `Engine.retire`."""
@@ -212,72 +217,41 @@ class WireEngine:
             connection.abort()
 
 
-class WireResponse:
+class WireResponse(Answer):
     """See `UpstreamResponse`."""
 
-    __slots__ = ("_answer", "_coded", "_decoder", "_engine", "_left", "_limit", "status")
+    __slots__ = ("_engine", "_left", "_limit")
 
-    def __init__(self, engine: WireEngine, answer: Answer) -> None:
+    def __init__(self, engine: WireEngine, connection: Connection) -> None:
+        Answer.__init__(self, connection)
         self._engine = engine
-        self._answer = answer
-        self.status = answer.status
-        self._decoder: Decoder | None = None
-        self._coded = b"content-encoding" in answer.fields
         self._left = False
         self._limit: asyncio.TimerHandle | None = None
 
     @property
-    def headers(self) -> dict[str, str]:
-        """See `UpstreamResponse.headers`."""
-        return self._answer.headers
-
-    @property
     def content_type(self) -> str:
         """See `UpstreamResponse.content_type`."""
-        return self._answer.fields.get(b"content-type", b"").decode("latin-1")
+        return self.fields.get(b"content-type", b"").decode("latin-1")
 
-    async def read(self) -> bytes:
-        """See `UpstreamResponse.read`."""
-        if self._coded:
-            return await self._decoded()
-        try:
-            return await self._answer.read()
-        except BrokenError:
-            raise self._broken() from None
-
-    async def _decoded(self) -> bytes:
-        if self._decoder is None:
-            self._decoder = decoder_of(self.headers["content-encoding"], self._engine.name)
-        decoder = self._decoder
-        while True:
-            if decoder is not None and (rest := decoder.feed(b"")):
-                return rest
-            try:
-                data = await self._answer.read()
-            except BrokenError:
-                raise self._broken() from None
-            if decoder is None or not data:
-                return data
-            if data := decoder.feed(data):
-                return data
-
-    def _broken(self) -> UpstreamUnavailable:
+    def broken(self, error: BrokenError) -> UpstreamUnavailable:
+        """See `Answer.broken`."""
+        del error
         return UpstreamUnavailable(f"Provider {self._engine.name!r} broke off in the middle of its answer.")
 
     def release(self) -> None:
         """See `UpstreamResponse.release`."""
         if self._left or self._limit is not None:
             return
-        if self._answer.complete:
+        if self.complete:
             self._leave()
             return
         # Until its end the answer keeps its place: otherwise the next request would need one connection too many.
-        self._limit = asyncio.get_running_loop().call_later(RELEASE_S, self._answer.abort)
-        self._answer.discard(self._leave)
+        self._limit = asyncio.get_running_loop().call_later(RELEASE_S, self.abort)
+        self.discard(self._leave)
 
     async def aclose(self) -> None:
         """See `UpstreamResponse.aclose`."""
-        self._answer.abort()
+        self.abort()
         self._leave()
 
     def _leave(self) -> None:
@@ -285,7 +259,36 @@ class WireResponse:
             self._limit.cancel()
         if not self._left:
             self._left = True
-            self._engine.left(place=self._engine.limited)
+            self._engine.left(place=True)
+
+
+class CodedResponse:
+    """An answer whose body is encoded, which was not asked for. See `UpstreamResponse`."""
+
+    def __init__(self, response: WireResponse, provider: str) -> None:
+        self._response = response
+        self._provider = provider
+        self._decoder: Decoder | None = None
+        self.status = response.status
+        self.headers = response.headers
+        self.content_type = response.content_type
+        self.release = response.release
+        self.aclose = response.aclose
+        self.ended = False
+
+    async def read(self) -> bytes:
+        """See `UpstreamResponse.read`."""
+        if self._decoder is None:
+            self._decoder = decoder_of(self.headers["content-encoding"], self._provider)
+        decoder = self._decoder
+        while True:
+            if decoder is not None and (rest := decoder.feed(b"")):
+                return rest
+            data = await self._response.read()
+            if decoder is None or not data:
+                return data
+            if data := decoder.feed(data):
+                return data
 
 
 def _reason(error: OSError | UnicodeError) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from proxy.upstream.connection import Answer, Connection
+from tests.support.asking import answered
 
 WHOLE = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 
@@ -43,9 +44,9 @@ def test_answer_that_is_complete_before_its_caller_wakes_leaves_the_next_one_alo
 
         async def second() -> Answer:
             await free.wait()
-            return await connection.ask(b"second")
+            return await answered(connection, b"second")
 
-        one, two = asyncio.create_task(connection.ask(b"first")), asyncio.create_task(second())
+        one, two = asyncio.create_task(answered(connection, b"first")), asyncio.create_task(second())
         await asyncio.sleep(0)
         # The second task is woken before the first, in the turn of the loop in which the first answer is complete.
         free.set()

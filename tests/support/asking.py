@@ -12,9 +12,11 @@ import uvloop
 
 from proxy.core.errors import ProxyError, UpstreamProtocol
 from proxy.settings.model import Provider
+from proxy.upstream.authority import Head
 from proxy.upstream.client import LibraryEngine
-from proxy.upstream.engine import Engine
-from proxy.upstream.wire import WireEngine, WireResponse
+from proxy.upstream.connection import Answer, Connection
+from proxy.upstream.engine import Engine, UpstreamResponse
+from proxy.upstream.wire import WireEngine
 from tests.support.peer import Host, Script, Visit, peer
 
 PATIENCE_S = 0.7
@@ -52,7 +54,7 @@ async def ask(engine: Engine, path: str = "/x", headers: dict[str, str] | None =
     body = b"{}" if method == "POST" else b""
     try:
         async with asyncio.timeout(PATIENCE_S):
-            response = await engine.open(path, headers or {}, body, method)
+            response = await engine.open(path, Head(headers or {}), body, method)
             heard.status, heard.headers = response.status, response.headers
             try:
                 while data := await response.read():
@@ -109,7 +111,14 @@ def run(
         runner.run(main(host))
 
 
-async def rest(response: WireResponse) -> bytes:
+async def answered(connection: Connection, request: bytes) -> Answer:
+    """The answer to a request, once its head is there."""
+    answer = Answer(connection)
+    await connection.ask(request, answer)
+    return answer
+
+
+async def rest(response: UpstreamResponse) -> bytes:
     body = b""
     while data := await response.read():
         body += data

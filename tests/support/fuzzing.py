@@ -22,7 +22,7 @@ from proxy.edge import bodies
 from proxy.settings import SettingsError, loads
 from proxy.settings.builtins import Library
 from proxy.settings.mistakes import Report
-from proxy.upstream.connection import BrokenError, Connection
+from proxy.upstream.connection import Answer, BrokenError, Connection
 from tests.support.streams import DONE, context
 
 FORMS = get_args(Form)
@@ -134,14 +134,15 @@ async def _answered(data: bytes, size: int) -> None:
     connection = Connection(lambda _: None, lambda _: None)
     transport = _Transport(connection)
     connection.connection_made(transport)
-    asking = asyncio.ensure_future(connection.ask(b"POST / HTTP/1.1\r\n\r\n"))
+    answer = Answer(connection)
+    asking = asyncio.ensure_future(connection.ask(b"POST / HTTP/1.1\r\n\r\n", answer))
     await asyncio.sleep(0)
     for at in range(0, len(data), size):
         if not transport.gone:
             connection.data_received(data[at : at + size])
     transport.abort()
     try:
-        answer = await asyncio.wait_for(asking, 5)
+        await asyncio.wait_for(asking, 5)
         while await asyncio.wait_for(answer.read(), 5):
             pass
     except BrokenError:

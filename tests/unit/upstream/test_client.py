@@ -12,6 +12,7 @@ import pytest
 from proxy.core.errors import ProxyError, UpstreamProtocol, UpstreamTimeout, UpstreamUnavailable
 from proxy.settings.model import Provider, Secret, Timeouts
 from proxy.upstream import authority
+from proxy.upstream.authority import Head
 from proxy.upstream.client import LibraryEngine as Engine
 from tests.support.scripted import Asked, Wire, answer, scripted
 
@@ -32,7 +33,7 @@ def failure(url: str, **more: object) -> ProxyError:
 
     async def use(engine: Engine) -> None:
         with pytest.raises(ProxyError) as caught:
-            await engine.open("/chat/completions", {}, b"{}")
+            await engine.open("/chat/completions", Head({}), b"{}")
         found.append(caught.value)
         assert engine.users == 0
 
@@ -97,7 +98,7 @@ def test_http_proxy_gets_the_request() -> None:
     with scripted(script) as way:
 
         async def use(engine: Engine) -> None:
-            response = await engine.open("/chat/completions", {}, b"{}")
+            response = await engine.open("/chat/completions", Head({}), b"{}")
             assert await response.read()
             await response.aclose()
 
@@ -113,7 +114,7 @@ def test_paths_and_queries_are_put_after_the_base_url() -> None:
 
         async def use(engine: Engine) -> None:
             for path in ("/chat/completions", "/rerank:v2", "/a/b"):
-                await (await engine.open(path, {}, b"{}")).aclose()
+                await (await engine.open(path, Head({}), b"{}")).aclose()
 
         run(upstream.url, use, query={"api-version": "2024-10-21"})
     tail = "?api-version=2024-10-21"
@@ -133,7 +134,7 @@ def test_retired_engine_lets_its_open_answer_end() -> None:
     with scripted(script) as upstream:
 
         async def use(engine: Engine) -> None:
-            response = await engine.open("/x", {}, b"{}")
+            response = await engine.open("/x", Head({}), b"{}")
             assert await response.read() == b"one"
             await engine.retire()
             assert engine.users == 1

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from proxy.upstream.connection import HIGH_WATER, MAX_HEAD_BYTES, Answer, BrokenError, Connection
 from tests.support.answers import ANSWERS, CHUNKED, RESET, Said, chunked, head, whole
+from tests.support.asking import answered
 from tests.support.cuts import per_byte
 from tests.support.peer import End
 
@@ -79,7 +80,7 @@ class Line:
         self.gone += 1
 
     async def ask(self) -> asyncio.Task[Answer]:
-        asking = asyncio.create_task(self.connection.ask(REQUEST))
+        asking = asyncio.create_task(answered(self.connection, REQUEST))
         await asyncio.sleep(0)
         return asking
 
@@ -225,7 +226,7 @@ def test_next_exchange_may_begin_before_the_last_one_knows_of_its_head() -> None
 
     async def use(line: Line) -> None:
         first = await line.ask()
-        second = asyncio.create_task(line.connection.ask(REQUEST))  # its turn comes before the first one's
+        second = asyncio.create_task(answered(line.connection, REQUEST))  # its turn comes before the first one's
         line.feed(whole(b"one"))
         await asyncio.sleep(0)
         line.feed(whole(b"two"))
@@ -240,7 +241,7 @@ def test_next_exchange_may_begin_before_the_last_one_knows_of_its_head() -> None
 def test_cancelled_request_does_not_close_what_already_carries_the_next() -> None:
     async def use(line: Line) -> None:
         first = await line.ask()
-        second = asyncio.create_task(line.connection.ask(REQUEST))
+        second = asyncio.create_task(answered(line.connection, REQUEST))
         line.feed(whole(b"one"))
         first.cancel()
         await asyncio.wait([first])
@@ -388,10 +389,11 @@ def test_connection_that_is_about_to_close_is_not_written_to() -> None:
     async def use(line: Line) -> None:
         line.connection.abort()
         for _ in range(2):  # before and after the event loop has told of the end
+            answer = Answer(line.connection)
             with pytest.raises(BrokenError) as caught:
-                await line.connection.ask(REQUEST)
+                await line.connection.ask(REQUEST, answer)
             assert caught.value.kind == "closed"
-            assert not line.connection.answering
+            assert not answer.begun
             await asyncio.sleep(0)
         assert line.transport.written == b""
 

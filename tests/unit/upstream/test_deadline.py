@@ -9,7 +9,7 @@ import pytest
 from proxy.core.errors import ShuttingDown
 from proxy.settings.model import Timeouts
 from proxy.telemetry.exchange import AttemptOutcome
-from proxy.upstream.deadline import Deadline, Wait
+from proxy.upstream.deadline import FIRST_ANSWER, FIRST_BYTE, Deadline, Deadlines
 
 SHORT = 0.02
 LONG = 3600.0
@@ -20,7 +20,7 @@ def ended(limits: Timeouts, work: Callable[[Deadline], Awaitable[None]]) -> Dead
     """Does the work and then waits for the deadline, which must come."""
 
     async def run() -> Deadline:
-        deadline = Deadline("p", limits, time.monotonic)
+        deadline = Deadline(Deadlines("p", limits))
         deadline.start()
         try:
             await work(deadline)
@@ -35,20 +35,20 @@ def ended(limits: Timeouts, work: Callable[[Deadline], Awaitable[None]]) -> Dead
 
 
 async def nothing(deadline: Deadline) -> None:
-    deadline.until(Wait.FIRST_BYTE)
+    deadline.until(FIRST_BYTE)
 
 
 async def waits_for_text(deadline: Deadline) -> None:
-    deadline.until(Wait.FIRST_BYTE)
-    deadline.until(Wait.FIRST_ANSWER)
-    deadline.read(time.monotonic())
+    deadline.until(FIRST_BYTE)
+    deadline.until(FIRST_ANSWER)
+    deadline.read_at = time.monotonic()
 
 
 async def reads_slowly(deadline: Deadline) -> None:
     deadline.answering(time.monotonic())
     for _ in range(3):
         await asyncio.sleep(SHORT / 4)
-        deadline.read(time.monotonic())
+        deadline.read_at = time.monotonic()
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,10 @@ def test_the_limit_that_is_reached_ends_the_try_and_is_named(
 def test_a_slow_client_is_no_silence_of_the_upstream() -> None:
     async def work(deadline: Deadline) -> None:
         deadline.answering(time.monotonic())
-        deadline.pause()
+        deadline.paused = True
         await asyncio.sleep(SHORT * 4)
-        deadline.read(time.monotonic())
+        deadline.paused = False
+        deadline.read_at = time.monotonic()
 
     began = time.monotonic()
     assert ended(Timeouts(idle_s=SHORT), work).outcome is AttemptOutcome.IDLE_TIMEOUT
@@ -86,7 +87,7 @@ def test_without_limits_only_an_interruption_ends_the_try_with_its_own_error() -
     error = ShuttingDown("Going.")
 
     async def work(deadline: Deadline) -> None:
-        deadline.until(Wait.FIRST_BYTE)
+        deadline.until(FIRST_BYTE)
         deadline.interrupt(error)
 
     deadline = ended(NEVER, work)
@@ -96,7 +97,7 @@ def test_without_limits_only_an_interruption_ends_the_try_with_its_own_error() -
 
 def test_a_cancellation_of_somebody_else_is_not_taken_for_the_deadlines() -> None:
     async def run(*, both: bool) -> bool:
-        deadline = Deadline("p", NEVER, time.monotonic)
+        deadline = Deadline(Deadlines("p", NEVER))
         deadline.start()
         task = asyncio.current_task()
         assert task is not None
@@ -113,3 +114,30 @@ def test_a_cancellation_of_somebody_else_is_not_taken_for_the_deadlines() -> Non
 
     assert not asyncio.run(run(both=False))
     assert not asyncio.run(run(both=True))
+
+
+def test_each_of_many_tries_ends_at_its_own_time_and_those_that_stopped_never() -> None:
+    async def one(shared: Deadlines, after_s: float, work_s: float) -> tuple[bool, float]:
+        await asyncio.sleep(after_s)
+        deadline, began = Deadline(shared), time.monotonic()
+        deadline.start()
+        try:
+            await asyncio.sleep(work_s)
+        except asyncio.CancelledError:
+            return deadline.expired(), time.monotonic() - began
+        finally:
+            deadline.stop()
+        return False, time.monotonic() - began
+
+    async def run() -> list[tuple[bool, float]]:
+        shared = Deadlines("p", Timeouts(total_s=5 * SHORT))
+        work = [LONG, SHORT, LONG, SHORT, LONG, SHORT]
+        found = await asyncio.gather(*(one(shared, number * SHORT, work_s) for number, work_s in enumerate(work)))
+        assert not shared.young
+        again = await one(shared, 0.0, LONG)  # also where the timer has nobody to wait for in between
+        await asyncio.sleep(6 * SHORT)
+        return [*found, again, await one(shared, 0.0, LONG)]
+
+    found = asyncio.run(run())
+    assert [ended for ended, _ in found] == [True, False, True, False, True, False, True, True]
+    assert all(seconds >= 5 * SHORT for ended, seconds in found if ended)

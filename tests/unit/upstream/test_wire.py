@@ -14,6 +14,7 @@ import pytest
 from proxy.core.errors import ProxyError
 from proxy.settings.model import Provider, Timeouts
 from proxy.upstream import wire
+from proxy.upstream.authority import Head
 from proxy.upstream.connection import HIGH_WATER, Connection
 from proxy.upstream.wire import WireEngine, WireResponse
 from tests.support.answers import CHUNKED, chunked, head, whole
@@ -54,7 +55,7 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLConte
 @pytest.mark.parametrize("secure", [False, True])
 def test_host_is_held_back_by_a_slow_reader(loop: Loop, signed: tuple[Path, ssl.SSLContext], *, secure: bool) -> None:
     async def use(engine: WireEngine, host: Host) -> None:
-        response = await engine.open("/x", {}, b"{}")
+        response = await engine.open("/x", Head({}), b"{}")
         await asyncio.sleep(0.5)
         blocked = host.visits[0].sent
         assert blocked < 20 * MB, "what the operating system buffers, and not much more"
@@ -74,7 +75,8 @@ def test_host_is_held_back_by_a_slow_reader(loop: Loop, signed: tuple[Path, ssl.
 def test_slow_reader_may_leave_at_any_time(loop: Loop) -> None:
     async def use(engine: WireEngine, host: Host) -> None:
         for leave in (WireResponse.aclose, WireResponse.release):
-            response = await engine.open("/x", {}, b"{}")
+            response = await engine.open("/x", Head({}), b"{}")
+            assert isinstance(response, WireResponse)
             assert await response.read()
             await asyncio.sleep(0.05)
             if (left := leave(response)) is not None:
@@ -96,7 +98,7 @@ def test_256_requests_at_once_share_256_connections_again_and_again(
 
     async def use(engine: WireEngine, host: Host) -> None:
         async def one() -> bytes:
-            response = await engine.open("/x", {}, b"{}")
+            response = await engine.open("/x", Head({}), b"{}")
             body = await rest(response)
             await response.aclose()
             return body
@@ -114,7 +116,7 @@ def test_connections_are_no_more_than_allowed(loop: Loop) -> None:
 
     async def use(engine: WireEngine, host: Host) -> None:
         async def one(number: int) -> None:
-            response = await engine.open("/x", {}, b"{}")
+            response = await engine.open("/x", Head({}), b"{}")
             assert await response.read() == b"[DONE]"
             if number % 3:
                 response.release()
@@ -174,8 +176,8 @@ def test_request_can_be_cancelled_while_it_waits_for_a_place(
     loop: Loop,
 ) -> None:
     async def use(engine: WireEngine, host: Host) -> None:
-        response = await engine.open("/x", {}, b"{}")
-        waiting = [asyncio.create_task(engine.open("/y", {}, b"{}")) for _ in range(3)]
+        response = await engine.open("/x", Head({}), b"{}")
+        waiting = [asyncio.create_task(engine.open("/y", Head({}), b"{}")) for _ in range(3)]
         await asyncio.sleep(0.02)
         for task in waiting[:2]:
             await cancelled(task)
@@ -191,8 +193,8 @@ def test_request_can_be_cancelled_at_the_moment_it_gets_its_place(
     loop: Loop,
 ) -> None:
     async def use(engine: WireEngine, host: Host) -> None:
-        response = await engine.open("/x", {}, b"{}")
-        task = asyncio.create_task(engine.open("/y", {}, b"{}"))
+        response = await engine.open("/x", Head({}), b"{}")
+        task = asyncio.create_task(engine.open("/y", Head({}), b"{}"))
         await asyncio.sleep(0.02)
         await response.aclose()
         await cancelled(task)
@@ -206,7 +208,7 @@ def test_request_can_be_cancelled_while_it_waits_for_the_head(
     loop: Loop, signed: tuple[Path, ssl.SSLContext], *, secure: bool
 ) -> None:
     async def use(engine: WireEngine, host: Host) -> None:
-        task = asyncio.create_task(engine.open("/x", {}, b"{}"))
+        task = asyncio.create_task(engine.open("/x", Head({}), b"{}"))
         await until(lambda: host.open == 1)
         await asyncio.sleep(0.05)
         await cancelled(task)
@@ -219,7 +221,7 @@ def test_request_can_be_cancelled_while_it_waits_for_the_head(
 def test_request_can_be_cancelled_in_the_handshake(loop: Loop) -> None:
     async def use(engine: WireEngine, host: Host) -> None:
         secure = WireEngine(Provider("p", host.url.replace("http:", "https:")))
-        task = asyncio.create_task(secure.open("/x", {}, b"{}"))
+        task = asyncio.create_task(secure.open("/x", Head({}), b"{}"))
         await until(lambda: host.open == 1)
         await cancelled(task)
         await until(lambda: host.open == 0, SOON_S)
@@ -248,7 +250,7 @@ def test_request_that_waits_for_its_connection_can_be_ended(loop: Loop, end: str
     async def main(url: str) -> None:
         before = sockets()
         engine = WireEngine(Provider("p", url, timeouts=Timeouts(connect_s=0.3), max_connections=1))
-        tasks = [asyncio.create_task(engine.open("/x", {}, b"{}")) for _ in range(2)]
+        tasks = [asyncio.create_task(engine.open("/x", Head({}), b"{}")) for _ in range(2)]
         await asyncio.sleep(0.05)
         if end == "cancel":
             await cancelled(tasks[0])

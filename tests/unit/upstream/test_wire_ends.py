@@ -8,6 +8,7 @@ import pytest
 from proxy.core.errors import UpstreamUnavailable
 from proxy.settings.model import Provider
 from proxy.upstream import wire
+from proxy.upstream.authority import Head
 from proxy.upstream.client import LibraryEngine
 from proxy.upstream.engine import engine_of
 from proxy.upstream.wire import WireEngine
@@ -33,7 +34,7 @@ def timers() -> set[str]:
 def test_released_answer_that_ends_soon_leaves_its_connection_for_the_next(loop: Loop) -> None:
     async def use(engine: WireEngine, host: Host) -> None:
         for number in range(3):
-            response = await engine.open("/x", {}, b"{}")
+            response = await engine.open("/x", Head({}), b"{}")
             assert await response.read() == b"[DONE]"
             response.release()
             response.release()
@@ -48,12 +49,12 @@ def test_released_answer_that_ends_soon_leaves_its_connection_for_the_next(loop:
 
 def test_released_answer_that_does_not_end_loses_its_connection_and_gives_up_its_place(loop: Loop) -> None:
     async def use(engine: WireEngine, host: Host) -> None:
-        response = await engine.open("/x", {}, b"{}")
+        response = await engine.open("/x", Head({}), b"{}")
         assert await response.read() == b"[DONE]"
         response.release()
         started = time.monotonic()
         assert str(await ask(engine)) == "silence"  # there is one place, and it is taken
-        following = await engine.open("/x", {}, b"{}")
+        following = await engine.open("/x", Head({}), b"{}")
         assert 0.9 * wire.RELEASE_S < time.monotonic() - started < 1.5 * wire.RELEASE_S
         assert [connection for connection, _ in host.requests] == [0, 1]
         await following.aclose()
@@ -63,11 +64,11 @@ def test_released_answer_that_does_not_end_loses_its_connection_and_gives_up_its
 
 def test_release_never_ends_the_next_exchange_on_the_same_connection(loop: Loop) -> None:
     async def use(engine: WireEngine, host: Host) -> None:
-        first = await engine.open("/x", {}, b"{}")
+        first = await engine.open("/x", Head({}), b"{}")
         assert await first.read() == b"[DONE]"
         first.release()
         await until(lambda: engine.users == 0)
-        second = await engine.open("/x", {}, b"{}")
+        second = await engine.open("/x", Head({}), b"{}")
         await first.aclose()
         assert await second.read() == b"slow"
         assert await rest(second) == b"and steady"
@@ -81,7 +82,7 @@ def test_release_never_ends_the_next_exchange_on_the_same_connection(loop: Loop)
 def test_answer_that_is_closed_when_all_of_it_has_come_leaves_its_connection(loop: Loop) -> None:
     async def use(engine: WireEngine, host: Host) -> None:
         for _ in range(3):
-            response = await engine.open("/x", {}, b"{}")
+            response = await engine.open("/x", Head({}), b"{}")
             await response.aclose()
             await response.aclose()
             assert engine.users == 0
@@ -93,7 +94,7 @@ def test_answer_that_is_closed_when_all_of_it_has_come_leaves_its_connection(loo
 def test_answer_that_is_closed_before_its_end_closes_its_connection(loop: Loop) -> None:
     async def use(engine: WireEngine, host: Host) -> None:
         for release in (False, True):
-            response = await engine.open("/x", {}, b"{}")
+            response = await engine.open("/x", Head({}), b"{}")
             if release:
                 response.release()
             await response.aclose()
@@ -140,15 +141,15 @@ def test_retired_engine_closes_what_is_idle_and_lets_open_answers_end(loop: Loop
             visit.follow([head(CHUNKED) + chunked(b"one"), 0.5 if b"/slow" in request else 0.0, chunked(b"two", b"")])
 
     async def use(engine: WireEngine, host: Host) -> None:
-        response = await engine.open("/slow", {}, b"{}")
+        response = await engine.open("/slow", Head({}), b"{}")
         assert await response.read() == b"one"
-        idle = await engine.open("/x", {}, b"{}")
+        idle = await engine.open("/x", Head({}), b"{}")
         assert await rest(idle) == b"onetwo"
         await idle.aclose()
         assert host.open == 2
         await engine.retire()
         await until(lambda: host.open == 1, 0.4)
-        late = await engine.open("/slow", {}, b"{}")  # a second try of a request that began before
+        late = await engine.open("/slow", Head({}), b"{}")  # a second try of a request that began before
         assert await rest(response) == b"two"
         await until(lambda: host.open == 1, 0.9)
         await response.aclose()
@@ -164,11 +165,11 @@ def test_retired_engine_closes_what_is_idle_and_lets_open_answers_end(loop: Loop
 
 def test_closed_engine_ends_everything_at_once(loop: Loop) -> None:
     async def use(engine: WireEngine, host: Host) -> None:
-        response = await engine.open("/x", {}, b"{}")
+        response = await engine.open("/x", Head({}), b"{}")
         assert await response.read() == b"[DONE]"
-        released = await engine.open("/x", {}, b"{}")
+        released = await engine.open("/x", Head({}), b"{}")
         released.release()
-        waiting = [asyncio.create_task(engine.open("/x", {}, b"{}")) for _ in range(3)]
+        waiting = [asyncio.create_task(engine.open("/x", Head({}), b"{}")) for _ in range(3)]
         await asyncio.sleep(0.02)
         await engine.aclose()
         await until(lambda: host.open == 0, 0.9)
@@ -178,7 +179,7 @@ def test_closed_engine_ends_everything_at_once(loop: Loop) -> None:
         for error in await asyncio.gather(*waiting, return_exceptions=True):
             assert isinstance(error, UpstreamUnavailable)
         with pytest.raises(UpstreamUnavailable, match="The connections to provider 'p' are closed"):
-            await engine.open("/x", {}, b"{}")
+            await engine.open("/x", Head({}), b"{}")
         await asyncio.sleep(0.02)
         assert (len(host.visits), engine.users) == (2, 0)
 
@@ -195,7 +196,7 @@ def test_answer_that_comes_while_the_request_is_still_being_sent_is_read(loop: L
         visit.gone()
 
     async def use(engine: WireEngine, host: Host) -> None:
-        response = await engine.open("/x", {}, b"x" * 30_000_000)
+        response = await engine.open("/x", Head({}), b"x" * 30_000_000)
         assert (response.status, await rest(response)) == (413, b"too large")
         await response.aclose()
         assert (engine.users, list(engine._idle)) == (0, [])
@@ -208,7 +209,7 @@ def test_answer_that_comes_while_the_request_is_still_being_sent_is_read(loop: L
 def test_header_value_with_a_line_break_is_refused_unsent(loop: Loop, value: str) -> None:
     async def use(engine: WireEngine, host: Host) -> None:
         with pytest.raises(UpstreamUnavailable, match="header 'x-a'") as caught:
-            await engine.open("/x", {"x-a": value}, b"{}")
+            await engine.open("/x", Head({"x-a": value}), b"{}")
         assert value not in caught.value.message
         assert (engine.users, host.visits) == (0, [])
 
