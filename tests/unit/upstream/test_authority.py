@@ -2,7 +2,9 @@
 
 import pytest
 
-from proxy.upstream.authority import Censor
+from proxy.core.errors import KeyInvalid
+from proxy.settings.model import Provider, Secret
+from proxy.upstream.authority import Censor, Heads
 
 
 @pytest.mark.parametrize("hidden", [("sk-SECRET",), ("sk-SECRET", "sk-SECOND"), ("aab",), ("xx", "xxx")])
@@ -29,3 +31,18 @@ def test_no_more_is_held_than_could_become_a_hidden_value() -> None:
     assert censor.feed(b"Hello sk-") == b"Hello "
     assert censor.feed(b"ate") == b"sk-ate"
     assert Censor(()).feed(b"sk-") == b"sk-"
+
+
+def test_head_with_our_own_key_is_made_once() -> None:
+    heads = Heads(Provider("p", "http://h", api_key=Secret("ours", "env KEY")))
+    head = heads.of("*/*", "a caller's")
+    assert head is heads.of("*/*", None)
+    assert head is not heads.of("application/json", None)
+    assert head.fields["authorization"] == "Bearer ours"
+
+
+def test_head_with_a_callers_key_is_never_another_callers() -> None:
+    heads = Heads(Provider("p", "http://h", pass_client_key=True))
+    assert [heads.of("*/*", key).fields["authorization"] for key in ("one", "two")] == ["Bearer one", "Bearer two"]
+    with pytest.raises(KeyInvalid):
+        heads.of("*/*", None)

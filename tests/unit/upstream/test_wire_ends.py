@@ -219,3 +219,17 @@ def test_header_value_with_a_line_break_is_refused_unsent(loop: Loop, value: str
 def test_only_a_provider_behind_an_http_proxy_has_the_library_s_engine() -> None:
     assert isinstance(engine_of(Provider("p", "https://x/v1")), WireEngine)
     assert isinstance(engine_of(Provider("p", "https://x/v1", proxy="http://y:3128")), LibraryEngine)
+
+
+@pytest.mark.parametrize("steps", [(whole(b"all"),), (head(CHUNKED) + chunked(b"all"), 0.05, END)])
+def test_answer_has_ended_once_its_last_byte_is_read(loop: Loop, steps: tuple[bytes | float, ...]) -> None:
+    async def use(engine: WireEngine, host: Host) -> None:
+        response = await engine.open("/x", Head({}), b"{}")
+        assert not response.ended
+        assert await response.read() == b"all"
+        assert response.ended == (len(steps) == 1)
+        assert await response.read() == b""
+        assert response.ended
+        await response.aclose()
+
+    run(loop, always(*steps), use)
