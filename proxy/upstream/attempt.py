@@ -13,7 +13,7 @@ from proxy.settings.model import Provider
 from proxy.telemetry.exchange import AttemptOutcome, Exchange
 from proxy.telemetry.target import TargetMetrics
 from proxy.upstream import authority
-from proxy.upstream.deadline import FIRST_ANSWER, FIRST_BYTE, FIRST_TOKEN, Deadline
+from proxy.upstream.deadline import FIRST_ANSWER, FIRST_TOKEN, Deadline
 from proxy.upstream.engine import Engine, UpstreamResponse
 from proxy.upstream.healing import Mending
 from proxy.upstream.health import TargetHealth
@@ -170,7 +170,6 @@ class Attempt:
         into the stream by the pipeline.
         """
         exchange = self._exchange
-        self.deadline.start()
         try:
             self._question = question = self.candidate.ask()
             exchange.notes = question.notes
@@ -221,8 +220,8 @@ class Attempt:
     def _asks(self) -> None:
         """The request leaves now."""
         self._exchange.attempts += 1
-        self.deadline.wait = FIRST_BYTE
         now = self._timeline.upstream_written = self._clock()
+        self.deadline.start(now)
         if self._exchange.asked is None:
             self._exchange.asked = now
 

@@ -100,7 +100,7 @@ class Deadline:
     """
 
     started = 0.0
-    wait = _TOTAL
+    wait = FIRST_BYTE
     """What is waited for, beside the end of silence."""
     read_at = math.inf
     """When something was read last, while silence counts."""
@@ -115,10 +115,10 @@ class Deadline:
     def __init__(self, shared: Deadlines) -> None:
         self._shared = shared
 
-    def start(self) -> None:
-        """From now on there are limits. Called in the task that they are for."""
+    def start(self, now: float) -> None:
+        """From now on there are limits, first of all that of the first byte. Called in the task that they are for."""
         shared = self._shared
-        self.started = time.monotonic()
+        self.started = now
         self._task = task = asyncio.current_task()
         if shared.least < math.inf and task is not None:
             shared.young[self] = None

@@ -240,14 +240,12 @@ class WireResponse(Answer):
 
     def release(self) -> None:
         """See `UpstreamResponse.release`."""
-        if self._left or self._limit is not None:
-            return
         if self.complete:
             self._leave()
-            return
-        # Until its end the answer keeps its place: otherwise the next request would need one connection too many.
-        self._limit = asyncio.get_running_loop().call_later(RELEASE_S, self.abort)
-        self.discard(self._leave)
+        elif not self._left and self._limit is None:
+            # Until its end the answer keeps its place: otherwise the next request would need one connection too many.
+            self._limit = asyncio.get_running_loop().call_later(RELEASE_S, self.abort)
+            self.discard(self._leave)
 
     async def aclose(self) -> None:
         """See `UpstreamResponse.aclose`."""

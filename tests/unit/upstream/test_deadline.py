@@ -21,7 +21,7 @@ def ended(limits: Timeouts, work: Callable[[Deadline], Awaitable[None]]) -> Dead
 
     async def run() -> Deadline:
         deadline = Deadline(Deadlines("p", limits))
-        deadline.start()
+        deadline.start(time.monotonic())
         try:
             await work(deadline)
             await asyncio.sleep(LONG)
@@ -98,7 +98,7 @@ def test_without_limits_only_an_interruption_ends_the_try_with_its_own_error() -
 def test_a_cancellation_of_somebody_else_is_not_taken_for_the_deadlines() -> None:
     async def run(*, both: bool) -> bool:
         deadline = Deadline(Deadlines("p", NEVER))
-        deadline.start()
+        deadline.start(time.monotonic())
         task = asyncio.current_task()
         assert task is not None
         task.cancel()
@@ -120,7 +120,7 @@ def test_each_of_many_tries_ends_at_its_own_time_and_those_that_stopped_never() 
     async def one(shared: Deadlines, after_s: float, work_s: float) -> tuple[bool, float]:
         await asyncio.sleep(after_s)
         deadline, began = Deadline(shared), time.monotonic()
-        deadline.start()
+        deadline.start(time.monotonic())
         try:
             await asyncio.sleep(work_s)
         except asyncio.CancelledError:
