@@ -254,17 +254,17 @@ class Attempt:
         self._content_type = self._question.content_type or response.content_type
         if self._question.content_type is None:
             self._censor = authority.Censor(self._hidden())
-        answering = False
-        deadline.until(FIRST_TOKEN)
+        censored, answering = self._censor is not None, False
+        deadline.wait = FIRST_TOKEN
         self.outcome = _PROTOCOL_ERROR
         while data := await response.read():
             now = clock()
             out = pipeline.feed(data, now)
             after = clock()
             exchange.core_s += after - now
-            if not answering:
+            if not answering and (exchange.content_read is None or self._timeline.first_answer is not None):
                 answering = self._progress(response, pipeline, now)
-            if self._censor is not None or pipeline.error is not None:
+            if censored or pipeline.error is not None:
                 out = self._judged(out, pipeline)
             if out:
                 (sink.write if pipeline.begun else sink.hold)(out)
@@ -305,7 +305,7 @@ class Attempt:
             if self._kind is Kind.RAW:
                 self.deadline.answering(now)
             else:
-                self.deadline.until(FIRST_ANSWER)
+                self.deadline.wait = FIRST_ANSWER
         if self._timeline.first_answer is not None:
             self.deadline.answering(now)
             return True
@@ -341,7 +341,7 @@ class Attempt:
 
     async def _collect(self, response: UpstreamResponse, collector: Collector) -> bytes:
         clock, exchange = self._clock, self._exchange
-        self.deadline.until(FIRST_TOKEN)
+        self.deadline.wait = FIRST_TOKEN
         self.outcome = _PROTOCOL_ERROR
         while data := await response.read():
             now = clock()

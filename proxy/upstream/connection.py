@@ -103,10 +103,12 @@ class Answer:
         if self._left_alone is not None:
             return False
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        self._body = self._body + data if self._body else data
+        if self._body:
+            data = self._body + data
+        self._body = data
         if self._reader is not None:
             self.wake()
-        return len(self._body) > HIGH_WATER
+        return len(data) > HIGH_WATER
 
     def wake(self) -> None:
         """Something has happened that a reader, or whoever called `discard`, may be waiting for."""
@@ -187,8 +189,9 @@ class Connection(asyncio.Protocol):
             return
         answer.begun = True
         try:
-            if self._bare_bytes + len(data) < MAX_HEAD_BYTES:
-                self._bare_bytes += len(data)
+            bare = self._bare_bytes + len(data)
+            if bare < MAX_HEAD_BYTES:
+                self._bare_bytes = bare
                 self._parser.feed_data(data)
             else:
                 self._feed(data)

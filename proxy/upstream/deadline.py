@@ -101,7 +101,7 @@ class Deadline:
 
     started = 0.0
     wait = FIRST_BYTE
-    """What is waited for, beside the end of silence."""
+    """What is waited for, counted from the start, beside the end of silence."""
     read_at = math.inf
     """When something was read last, while silence counts."""
     paused = False
@@ -132,11 +132,6 @@ class Deadline:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def until(self, wait: Wait) -> None:
-        """From now on this is waited for, counted from the start, whatever is read."""
-        self.wait = wait
-        self.read_at = math.inf
 
     def answering(self, now: float) -> None:
         """From now on only silence and the total count. Something was just read."""

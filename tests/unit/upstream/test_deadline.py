@@ -35,12 +35,12 @@ def ended(limits: Timeouts, work: Callable[[Deadline], Awaitable[None]]) -> Dead
 
 
 async def nothing(deadline: Deadline) -> None:
-    deadline.until(FIRST_BYTE)
+    deadline.wait = FIRST_BYTE
 
 
 async def waits_for_text(deadline: Deadline) -> None:
-    deadline.until(FIRST_BYTE)
-    deadline.until(FIRST_ANSWER)
+    deadline.wait = FIRST_BYTE
+    deadline.wait = FIRST_ANSWER
     deadline.read_at = time.monotonic()
 
 
@@ -87,7 +87,7 @@ def test_without_limits_only_an_interruption_ends_the_try_with_its_own_error() -
     error = ShuttingDown("Going.")
 
     async def work(deadline: Deadline) -> None:
-        deadline.until(FIRST_BYTE)
+        deadline.wait = FIRST_BYTE
         deadline.interrupt(error)
 
     deadline = ended(NEVER, work)
