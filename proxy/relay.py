@@ -16,7 +16,6 @@ from proxy.core.codec import dumps
 from proxy.core.errors import InternalError, Outcome, ProxyError, ShuttingDown
 from proxy.telemetry.exchange import Exchange
 from proxy.telemetry.logs import Log
-from proxy.telemetry.metrics import Metrics
 from proxy.upstream.attempt import EVENT_STREAM, Kind
 from proxy.upstream.attempts import Attempts, Plan
 from proxy.upstream.raw import error_event
@@ -267,8 +266,7 @@ class Heartbeat:
 class Relay:
     """Runs exchanges. `clock` gives monotonic seconds."""
 
-    def __init__(self, metrics: Metrics, log: Log, drain: Drain, clock: Callable[[], float]) -> None:
-        self._metrics = metrics
+    def __init__(self, log: Log, drain: Drain, clock: Callable[[], float]) -> None:
         self._log = log
         self._drain = drain
         self._clock = clock
@@ -311,10 +309,10 @@ class Relay:
             if in_flight is not None:
                 in_flight.closed()
             call.leave()
-            exchange.end(self._clock())
+            exchange.timeline.end(self._clock())
             if exchange.trace is not None:
                 exchange.trace.end(exchange)
-            self._metrics.ended(exchange)
+            exchange.target.ended(exchange)
             self._log.request(exchange)
 
     def _bug(self, exchange: Exchange, outlet: Outlet, error: Exception) -> None:

@@ -146,7 +146,7 @@ class Service:
         self.metrics = metrics
         self.log = log
         self.drain = Drain()
-        self.relay = Relay(metrics, log, self.drain, self.clock)
+        self.relay = Relay(log, self.drain, self.clock)
         self.health = Healths()
         self.seen = Seen()
         self.healings = Healings(log)

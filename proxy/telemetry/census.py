@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Self
 
-from proxy.telemetry.registry import Alias, GaugeMode
+from proxy.telemetry.registry import Alias, Counted, GaugeMode, Observed
 
 
 class Tally:
@@ -56,6 +56,9 @@ class Census:
         """A new family: a line for each bucket and +Inf, for the count and the sum."""
         del text
         return self._tally(name, labels, len(buckets) + 3)
+
+    def note(self, counted: Counted, observed: Observed) -> None:
+        """Nothing is counted."""
 
     def render(self, accept: str, aliases: Mapping[str, Alias]) -> tuple[bytes, str]:
         """Nothing was counted, so there is nothing to tell."""

@@ -122,9 +122,6 @@ class Exchange:
     outcome: Outcome = Outcome.OK
     error: ProxyError | None = None
     limited: Limit | None = None
-    overhead_request_s: float | None = None
-    overhead_first_chunk_s: float | None = None
-    overhead_stream_s: float | None = None
 
     def failed(self, error: ProxyError) -> None:
         """The request ends with this error."""
@@ -155,14 +152,3 @@ class Exchange:
         if self.outcome is Outcome.OK and timeline.finish_reason == "length":
             return Truncation.LENGTH
         return Truncation.UNCLOSED_TAG if self.outcome is Outcome.OK and timeline.unclosed else None
-
-    def end(self, now: float) -> None:
-        """The last byte was accepted by the server, or the client is gone. Our own time is summed up here."""
-        timeline = self.timeline
-        timeline.end(now)
-        if self.asked is not None:
-            self.overhead_request_s = self.asked - self.started
-        if self.content_read is not None and timeline.first_sent is not None:
-            self.overhead_first_chunk_s = max(0.0, timeline.first_sent - self.content_read)
-        if self.stream and self.core_s:
-            self.overhead_stream_s = self.core_s

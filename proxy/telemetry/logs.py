@@ -106,8 +106,8 @@ def _add_times(fields: dict[str, Any], exchange: Exchange, start: float) -> None
         fields["reasoning_ms"] = _ms(timeline.reasoning_s)
     if timeline.ended is not None:
         fields["duration_ms"] = _ms(timeline.ended - start)
-    if exchange.overhead_request_s is not None:
-        fields["overhead_ms"] = _ms(exchange.overhead_request_s)
+    if exchange.asked is not None:
+        fields["overhead_ms"] = _ms(exchange.asked - start)
 
 
 def _add_tokens(fields: dict[str, Any], usage: dict[str, Any]) -> None:

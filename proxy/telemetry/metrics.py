@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from proxy.telemetry.aliases import ALIASES
 from proxy.telemetry.census import Census
-from proxy.telemetry.exchange import Exchange, MemoryResult, Stage
+from proxy.telemetry.exchange import MemoryResult, Stage
 from proxy.telemetry.families import Families
 from proxy.telemetry.registry import Alias, CounterSeries, Exposed, Maker
 from proxy.telemetry.target import TargetMetrics
@@ -21,13 +21,14 @@ class Metrics:
 
     def __init__(self, version: str, *, aliases: Iterable[str] = (), maker: Maker | None = None) -> None:
         self._maker = maker or Exposed()
+        self.note = self._maker.note
         self.families = families = Families(self._maker)
         self._aliases: dict[str, Alias] = {}
         for name in aliases:
             self._aliases |= ALIASES[name]
         self._targets: dict[TargetKey, TargetMetrics] = {}
         self._resting: dict[str, set[str]] = {}
-        self._overheads = {stage: families.overhead.labels(stage) for stage in Stage}
+        self.overheads = {stage: families.overhead.labels(stage) for stage in Stage}
         self.lag = families.lag
         # What leaves the memory leaves all of it, so it has no target.
         for result in (MemoryResult.EVICTED, MemoryResult.EXPIRED):
@@ -73,16 +74,6 @@ class Metrics:
     def forgot(self, result: MemoryResult) -> None:
         """A message left the reasoning memory, evicted or expired."""
         self.count(self.families.memory, "", "", result)
-
-    def ended(self, exchange: Exchange) -> None:
-        """Counts a request that has ended; called once, where requests end."""
-        exchange.target.ended(exchange)
-        if exchange.overhead_request_s is not None:
-            self._overheads[Stage.REQUEST].observe(exchange.overhead_request_s)
-        if exchange.overhead_first_chunk_s is not None:
-            self._overheads[Stage.FIRST_CHUNK].observe(exchange.overhead_first_chunk_s)
-        if exchange.overhead_stream_s is not None:
-            self._overheads[Stage.STREAM].observe(exchange.overhead_stream_s)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """The text of `/metrics` that an `Accept` header asks for, and its content type.

@@ -7,7 +7,7 @@ import os
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from prometheus_client import (
     CollectorRegistry,
@@ -52,12 +52,18 @@ class HistogramSeries(Protocol):
     def add(self, row: Sequence[float]) -> None: ...
 
 
+Counted = Iterable[tuple[Any, float]]
+Observed = Iterable[tuple[Any, float]]
+"""What is to be noted together: bound series of the maker's own, and by how much they rise or which value they get."""
+
+
 class Maker(Protocol):
     """What makes the families."""
 
     def counter(self, name: str, text: str, labels: Sequence[str]) -> CounterSeries: ...
     def gauge(self, name: str, text: str, labels: Sequence[str], mode: GaugeMode) -> GaugeSeries: ...
     def histogram(self, name: str, text: str, labels: Sequence[str], buckets: Sequence[float]) -> HistogramSeries: ...
+    def note(self, counted: Counted, observed: Observed) -> None: ...
     def render(self, accept: str, aliases: Mapping[str, "Alias"]) -> tuple[bytes, str]: ...
 
 
@@ -116,6 +122,24 @@ class Exposed:
     def histogram(self, name: str, text: str, labels: Sequence[str], buckets: Sequence[float]) -> Buckets:
         """A new family."""
         return Buckets(name, text, labels, registry=self.registry, buckets=buckets)
+
+    def note(self, counted: Counted, observed: Observed) -> None:
+        """Adds to counters what is not negative, and numbers to histograms; only ever called in one thread.
+
+        With one process nothing is locked and no method called, because nobody else writes, and who makes the text reads
+        whole numbers. Several processes count in their files, at once.
+        """
+        if self._folder is not None:
+            for series, amount in counted:
+                series.inc(amount)
+            for values, amount in observed:
+                values.observe(amount)
+            return
+        for series, amount in counted:
+            series._value._value += amount  # noqa: SLF001 - the client's own methods lock
+        for values, amount in observed:
+            values._sum._value += amount  # noqa: SLF001 - the same
+            values._buckets[bisect_left(values._upper_bounds, amount)]._value += 1.0  # noqa: SLF001 - the same
 
     def render(self, accept: str, aliases: Mapping[str, "Alias"]) -> tuple[bytes, str]:
         """The text that the header `Accept` asks for, and its content type. Takes milliseconds: not for the event loop."""

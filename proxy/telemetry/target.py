@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from proxy.core.errors import Outcome
 from proxy.core.notes import parts
 from proxy.core.timeline import Oddity, Timeline
-from proxy.telemetry.exchange import AttemptOutcome, Exchange, Limit, MemoryResult, Phase, Truncation
-from proxy.telemetry.registry import CounterSeries
+from proxy.telemetry.exchange import AttemptOutcome, Exchange, Limit, MemoryResult, Phase, Stage, Truncation
+from proxy.telemetry.registry import CounterSeries, HistogramSeries
 
 if TYPE_CHECKING:
     from proxy.telemetry.metrics import Metrics
@@ -22,6 +22,7 @@ class TargetMetrics:
     def __init__(self, metrics: "Metrics", route: str, provider: str, model: str) -> None:
         self.route, self.provider, self.model = route, provider, model
         self._metrics = metrics
+        self._note = metrics.note
         all_ = metrics.families
         key, upstream = (route, provider, model), (provider, model)
         self._requests = tuple(
@@ -44,6 +45,9 @@ class TargetMetrics:
         self._request_input = all_.request_input.labels(*key)
         self._request_output = all_.request_output.labels(*key)
         self._share = all_.share.labels(*key)
+        self._overhead_request = metrics.overheads[Stage.REQUEST]
+        self._overhead_first_chunk = metrics.overheads[Stage.FIRST_CHUNK]
+        self._overhead_stream = metrics.overheads[Stage.STREAM]
         self._in_flight = all_.in_flight.labels(route)
         self._disconnects = {phase: all_.disconnects.labels(route, phase) for phase in Phase}
         self._limited = {limit: all_.limited.labels(route, limit) for limit in Limit}
@@ -65,7 +69,7 @@ class TargetMetrics:
 
     def attempt(self, outcome: AttemptOutcome, events: Mapping[str, int]) -> None:
         """A try of this target ended, having met these oddities (kind → count)."""
-        self._attempts[outcome].inc()
+        self._note(((self._attempts[outcome], 1.0),), ())
         for kind, count in events.items():
             self._events[Oddity(kind)].inc(count)
 
@@ -93,63 +97,90 @@ class TargetMetrics:
     # Once it has ended.
 
     def ended(self, exchange: Exchange) -> None:
-        """A request ended with this target."""
-        timeline, start = exchange.timeline, exchange.started
-        self._requests[exchange.stream][exchange.outcome].inc()
-        self._duration[exchange.stream].observe((timeline.ended or start) - start, exchange.exemplar)
-        if exchange.outcome is Outcome.CLIENT_DISCONNECT:
-            self._disconnects[exchange.phase].inc()
-        if exchange.limited is not None:
-            self._limited[exchange.limited].inc()
-        if exchange.stream:
-            self._times(exchange)
+        """A request ended with this target; called once, where requests end."""
+        timeline, start, stream, outcome = exchange.timeline, exchange.started, exchange.stream, exchange.outcome
+        counted: list[tuple[CounterSeries, float]] = [(self._requests[stream][outcome], 1.0)]
+        observed: list[tuple[HistogramSeries, float]] = [(self._duration[stream], (timeline.ended or start) - start)]
+        if stream:
+            self._times(timeline, start, observed)
+        if exchange.exemplar is not None:
+            for series, seconds in observed:
+                series.observe(seconds, exchange.exemplar)
+            observed.clear()
+        if exchange.asked is not None:
+            observed.append((self._overhead_request, exchange.asked - start))
+        if exchange.content_read is not None and timeline.first_sent is not None:
+            observed.append((self._overhead_first_chunk, max(0.0, timeline.first_sent - exchange.content_read)))
         if timeline.usage:
-            self._tokens(exchange, timeline.usage)
+            self._tokens(timeline.usage, counted, observed)
+        if stream:
+            self._stream(exchange, observed)
+        if timeline.first_answer is None or outcome is not Outcome.OK:
+            self._unwell(exchange, counted)
+        self._note(counted, observed)
         for note in exchange.notes:
             self._metrics.count(self._metrics.families.notes, self.provider, self.model, *parts(note))
-        reason = exchange.truncation
-        if reason is not None:
-            self._truncated[reason].inc()
 
-    def _times(self, exchange: Exchange) -> None:
-        timeline, start, trace = exchange.timeline, exchange.started, exchange.exemplar
+    def _times(self, timeline: Timeline, start: float, observed: list[tuple[HistogramSeries, float]]) -> None:
+        """Times to first contents, which a trace may be an example of."""
         if timeline.first_chunk is not None:
-            self._first_chunk.observe(timeline.first_chunk - start, trace)
+            observed.append((self._first_chunk, timeline.first_chunk - start))
         if timeline.first_reasoning is not None:
-            self._first_reasoning.observe(timeline.first_reasoning - start, trace)
-            self._reasoning.observe(timeline.reasoning_s)
+            observed.append((self._first_reasoning, timeline.first_reasoning - start))
         if timeline.first_answer is not None:
-            self._first_answer.observe(timeline.first_answer - start, trace)
+            observed.append((self._first_answer, timeline.first_answer - start))
+
+    def _stream(self, exchange: Exchange, observed: list[tuple[HistogramSeries, float]]) -> None:
+        timeline = exchange.timeline
+        if exchange.core_s:
+            observed.append((self._overhead_stream, exchange.core_s))
+        if timeline.first_reasoning is not None:
+            observed.append((self._reasoning, timeline.reasoning_s))
         if timeline.reasoning_gaps is not None:
             self._reasoning_gaps.add(timeline.reasoning_gaps)
         if timeline.answer_gaps is not None:
             self._answer_gaps.add(timeline.answer_gaps)
+        if timeline.usage and timeline.first_chunk is not None and timeline.last_content is not None:
+            out = token_count(timeline.usage, "completion_tokens")
+            if out > 1:
+                observed.append((self._per_token, (timeline.last_content - timeline.first_chunk) / (out - 1)))
 
-    def _tokens(self, exchange: Exchange, usage: Mapping[str, Any]) -> None:
-        into, out = token_count(usage, "prompt_tokens"), token_count(usage, "completion_tokens")
-        self._input.inc(into)
-        self._request_input.observe(into)
-        self._output.inc(out)
-        self._request_output.observe(out)
+    def _unwell(self, exchange: Exchange, counted: list[tuple[CounterSeries, float]]) -> None:
+        """What is counted of requests that ended otherwise than with an answer."""
+        if exchange.outcome is Outcome.CLIENT_DISCONNECT:
+            counted.append((self._disconnects[exchange.phase], 1.0))
+        if exchange.limited is not None:
+            counted.append((self._limited[exchange.limited], 1.0))
+        reason = exchange.truncation
+        if reason is not None:
+            counted.append((self._truncated[reason], 1.0))
+
+    def _tokens(
+        self,
+        usage: Mapping[str, Any],
+        counted: list[tuple[CounterSeries, float]],
+        observed: list[tuple[HistogramSeries, float]],
+    ) -> None:
+        into, out = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        if into.__class__ is not int or into < 0:
+            into = 0
+        if out.__class__ is not int or out < 0:
+            out = 0
+        counted += (self._input, into), (self._output, out)
+        observed += (self._request_input, into), (self._request_output, out)
         details = usage.get("prompt_tokens_details")
         if details.__class__ is dict:
             if cached := token_count(details, "cached_tokens"):
-                self._cached.inc(cached)
+                counted.append((self._cached, cached))
             if written := token_count(details, "cache_write_tokens"):
-                self._cache_write.inc(written)
+                counted.append((self._cache_write, written))
         if "cache_creation_input_tokens" in usage:
-            self._cache_write.inc(token_count(usage, "cache_creation_input_tokens"))
+            counted.append((self._cache_write, token_count(usage, "cache_creation_input_tokens")))
         details = usage.get("completion_tokens_details")
         if details.__class__ is dict and out:
             reasoning = token_count(details, "reasoning_tokens")
-            self._reasoning_tokens.inc(reasoning)
-            self._share.observe(min(1.0, reasoning / out))
-        if exchange.stream and out > 1:
-            self._pace(exchange.timeline, out)
-
-    def _pace(self, timeline: Timeline, out: int) -> None:
-        if timeline.first_chunk is not None and timeline.last_content is not None:
-            self._per_token.observe((timeline.last_content - timeline.first_chunk) / (out - 1))
+            counted.append((self._reasoning_tokens, reasoning))
+            observed.append((self._share, reasoning / out if reasoning < out else 1.0))
 
 
 def token_count(counts: Any, key: str) -> int:

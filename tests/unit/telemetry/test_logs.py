@@ -23,7 +23,7 @@ def lines_of(out: io.StringIO) -> list[dict[str, object]]:
 
 def test_request_is_one_json_line_without_what_does_not_apply() -> None:
     out, one = io.StringIO(), exchange()
-    one.end(11.0)
+    one.timeline.end(11.0)
     Log(out).request(one)
     (line,) = lines_of(out)
     assert line.pop("ts")
@@ -51,7 +51,7 @@ def test_failure_gives_our_code_but_never_the_upstreams_words() -> None:
     for error in (UpstreamUnavailable("their words"), UpstreamRefused("their words", code="their code")):
         one = exchange()
         one.failed(error)
-        one.end(11.0)
+        one.timeline.end(11.0)
         Log(out).request(one)
     ours, theirs = lines_of(out)
     assert (ours["level"], ours["outcome"], ours["error_code"]) == ("warning", "upstream_error", "upstream_unavailable")
@@ -64,7 +64,7 @@ def test_model_is_logged_only_where_it_looks_like_one() -> None:
     for named in ("vendor/m-1:free@2", "two words", "x" * 129, "", None):
         one = exchange()
         one.timeline.response_model = named
-        one.end(11.0)
+        one.timeline.end(11.0)
         Log(out).request(one)
     assert [line.get("response_model") for line in lines_of(out)] == ["vendor/m-1:free@2", None, None, None, None]
 
@@ -72,7 +72,7 @@ def test_model_is_logged_only_where_it_looks_like_one() -> None:
 def test_terminal_gets_text() -> None:
     out, one = io.StringIO(), exchange()
     one.outcome = Outcome.CLIENT_DISCONNECT
-    one.end(11.0)
+    one.timeline.end(11.0)
     Log(out, as_text=True).request(one)
     assert " INFO request request_id=id-1 route=r " in out.getvalue()
     assert "phase=waiting" in out.getvalue()

@@ -53,9 +53,9 @@ def finished(metrics: Metrics, *, stream: bool = True, **marks: Any) -> Exchange
     return Exchange("id", 10.0, metrics.target("r", "p", "m"), timeline, stream=stream)
 
 
-def ended(metrics: Metrics, exchange: Exchange, now: float = 16.0) -> None:
-    exchange.end(now)
-    metrics.ended(exchange)
+def ended(exchange: Exchange, now: float = 16.0) -> None:
+    exchange.timeline.end(now)
+    exchange.target.ended(exchange)
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float:
@@ -77,7 +77,7 @@ def busy(*aliases: str) -> Metrics:
     exchange.notes = ("hide->drop",)
     exchange.timeline.reasoning(11.0)
     exchange.timeline.answer(12.0)
-    ended(metrics, exchange)
+    ended(exchange)
     metrics.lag.observe(0.0)
     metrics.reloaded(ok=True)
     return metrics
@@ -171,7 +171,7 @@ def test_two_applications_share_nothing() -> None:
 def test_stream_counts_its_times_and_tokens_once() -> None:
     metrics = Metrics("1")
     marks: dict[str, Any] = {"first_chunk": 11.0, "first_reasoning": 11.0, "first_answer": 14.0, "last_content": 14.5}
-    ended(metrics, finished(metrics, usage=USAGE, reasoning_s=3.0, **marks))
+    ended(finished(metrics, usage=USAGE, reasoning_s=3.0, **marks))
     found = samples(metrics.render())
     assert total(found, "requests_total", **T, stream="true", outcome="ok") == 1.0
     sums = {
@@ -197,7 +197,7 @@ def test_gaps_are_told_apart_by_what_was_waited_for() -> None:
     exchange = finished(metrics)
     for mark, now in (("reasoning", 11.0), ("reasoning", 11.03), ("reasoning", 11.06), ("answer", 13.06)):
         getattr(exchange.timeline, mark)(now)
-    ended(metrics, exchange)
+    ended(exchange)
     assert value(metrics, "inter_chunk_seconds_count", **T, phase="reasoning") == 2.0
     assert value(metrics, "inter_chunk_seconds_bucket", **T, phase="reasoning", le="0.02") == 0.0
     assert value(metrics, "inter_chunk_seconds_bucket", **T, phase="reasoning", le="0.04") == 2.0
@@ -208,7 +208,7 @@ def test_each_note_is_counted_without_its_words() -> None:
     metrics = Metrics("1")
     exchange = finished(metrics)
     exchange.notes = ("effort=xhigh->high", "secret_key_of_a_client dropped", "logprobs dropped")
-    ended(metrics, exchange)
+    ended(exchange)
     found = samples(metrics.render())
     assert total(found, "request_notes_total", provider="p", model="m", aspect="effort", change="changed") == 1
     assert total(found, "request_notes_total", provider="p", model="m", aspect="other", change="dropped") == 2
@@ -219,7 +219,7 @@ def test_whole_answer_counts_tokens_but_no_time_to_first() -> None:
     metrics = Metrics("1")
     exchange = finished(metrics, stream=False, first_chunk=15.0, first_answer=15.0, last_content=15.0, usage=USAGE)
     exchange.timeline.answer(15.5)
-    ended(metrics, exchange)
+    ended(exchange)
     names = ("time_to_first_chunk_seconds", "time_per_output_token_seconds", "inter_chunk_seconds")
     assert [value(metrics, f"{name}_count") for name in names] == [0.0, 0.0, 0.0]
     assert value(metrics, "request_output_tokens_count", **T) == 1.0
@@ -240,7 +240,7 @@ def test_reasoning_without_an_answer_is_truncated_by_something() -> None:
     for outcome, marks in cases:
         exchange = finished(metrics, **({"first_reasoning": 11.0} | marks))
         exchange.outcome = outcome
-        ended(metrics, exchange)
+        ended(exchange)
     counted = {reason: value(metrics, "reasoning_truncated_total", **T, reason=reason) for reason in Truncation}
     assert counted == {"length": 1.0, "unclosed_tag": 1.0, "upstream_closed": 2.0}
 
@@ -253,7 +253,7 @@ def test_refusal_by_a_limit_and_a_disconnect_are_counted_by_route() -> None:
     gone = finished(metrics, first_reasoning=11.0)
     gone.outcome = Outcome.CLIENT_DISCONNECT
     for exchange in (limited, gone):
-        ended(metrics, exchange)
+        ended(exchange)
     assert value(metrics, "rate_limited_total", route="r", limit="concurrent_streams") == 1.0
     assert value(metrics, "client_disconnects_total", route="r", phase="reasoning") == 1.0
 
@@ -291,13 +291,13 @@ def test_overhead_has_three_stages() -> None:
 def test_odd_usage_counts_nothing(odd: Any) -> None:
     metrics = Metrics("1")
     usage = {"prompt_tokens": odd, "completion_tokens": odd, "prompt_tokens_details": odd}
-    ended(metrics, finished(metrics, usage=usage))
+    ended(finished(metrics, usage=usage))
     assert value(metrics, "input_tokens_total") == value(metrics, "output_tokens_total") == 0.0
 
 
 def test_tokens_written_to_a_cache_are_found_where_hosts_say_them() -> None:
     metrics = Metrics("1")
-    ended(metrics, finished(metrics, usage={"prompt_tokens": 9, "cache_creation_input_tokens": 6}))
+    ended(finished(metrics, usage={"prompt_tokens": 9, "cache_creation_input_tokens": 6}))
     assert value(metrics, "cache_write_input_tokens_total", **T) == 6.0
 
 
@@ -327,6 +327,6 @@ def test_aliases_show_the_same_values_under_the_names_of_the_conventions() -> No
 @pytest.mark.parametrize("aliases", [(), ("otel_genai",)])
 def test_promtool_finds_nothing_wrong(aliases: tuple[str, ...]) -> None:
     metrics = Metrics("1", aliases=aliases)
-    ended(metrics, finished(metrics, usage=USAGE, first_chunk=11.0))
+    ended(finished(metrics, usage=USAGE, first_chunk=11.0))
     told = subprocess.run(["promtool", "check", "metrics"], input=metrics.render(), capture_output=True, check=False)
     assert (told.returncode, told.stdout + told.stderr) == (0, b"")

@@ -8,8 +8,9 @@ import pytest
 from prometheus_client import Histogram, Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
+from prometheus_client.samples import Sample
 
-from proxy.telemetry.registry import Alias, Exposed, share
+from proxy.telemetry.registry import MULTIPROCESS, Alias, Exposed, share
 
 BOUNDS = (0.5, 1.0, 4.0)
 PROMETHEUS = (
@@ -108,3 +109,25 @@ def test_a_value_is_counted_in_the_bucket_where_the_client_itself_counts_it() ->
     ]
     ours.observe(math.nan)
     assert 'ours_count{of="a"} 10.0' in exposed.render("", {})[0].decode()
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_what_is_noted_together_counts_as_what_the_client_is_told_one_by_one(
+    several: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = (-1.0, 0.0, 0.5, 0.75, 4.0, 9, math.inf)
+    if several:
+        monkeypatch.setenv(MULTIPROCESS, str(tmp_path))
+    exposed = Exposed()
+    total, sizes = exposed.counter("c_total", "x", ("of",)), exposed.histogram("h", "x", ("of",), BOUNDS)
+    for value in values:
+        total.labels("a").inc(abs(value))
+        sizes.labels("a").observe(value)
+        exposed.note([(total.labels("b"), abs(value))], [(sizes.labels("b"), value)])
+    shown = {of: [(s.name, s.labels.get("le"), s.value) for s in _of(exposed, of)] for of in "ab"}
+    assert shown["b"] == shown["a"]
+    assert ("h_count", None, 7.0) in shown["b"]
+
+
+def _of(exposed: Exposed, of: str) -> list[Sample]:
+    return [one for family in exposed.registry.collect() for one in family.samples if one.labels.get("of") == of]

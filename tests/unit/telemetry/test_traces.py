@@ -111,7 +111,7 @@ def test_request_makes_one_span_and_each_try_one_below_it() -> None:
         exchange.trace.tried(exchange, outcome)
     exchange.trace.tried(exchange, AttemptOutcome.CANCELLED)  # no try was open
     exchange.status, exchange.attempts = 200, 2
-    exchange.end(14.0)
+    exchange.timeline.end(14.0)
     exchange.trace.end(exchange)
     failed, answered, request = recorded.spans
     assert [span.name for span in recorded.spans] == ["chat m", "chat m", "POST /v1/chat/completions"]
@@ -148,7 +148,7 @@ def test_span_of_a_failed_request_says_so_without_the_words_of_the_error() -> No
     recorded, exchange = Recorded(), exchange_of()
     recorded.tracer.begin(exchange, {}, "/v1/embeddings")
     exchange.failed(UpstreamUnavailable("canary"))
-    exchange.end(11.0)
+    exchange.timeline.end(11.0)
     assert exchange.trace is not None
     exchange.trace.end(exchange)
     (span,) = recorded.spans
@@ -164,7 +164,7 @@ def test_callers_decision_not_to_sample_is_kept() -> None:
     assert exchange.trace is not None
     headers = exchange.trace.attempt(exchange, "http://h/v1")
     exchange.trace.tried(exchange, AttemptOutcome.OK)
-    exchange.end(11.0)
+    exchange.timeline.end(11.0)
     exchange.trace.end(exchange)
     assert (exchange.trace_id, exchange.exemplar) == (TRACE, None)
     assert headers["traceparent"].endswith("-00")
