@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from proxy.core.errors import Outcome, ProxyError
@@ -78,7 +79,13 @@ class MemoryResult(StrEnum):
     EXPIRED = "expired"
 
 
-_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*")
+_MODEL_LENGTH = 128
+
+
+@lru_cache(maxsize=256)
+def _is_model(named: str) -> bool:
+    return _MODEL.fullmatch(named) is not None
 
 
 @dataclass(slots=True)
@@ -139,7 +146,7 @@ class Exchange:
     def response_model(self) -> str | None:
         """What the upstream calls the model that answered, where that is fit for logs."""
         named = self.timeline.response_model
-        return named if named is not None and _MODEL.fullmatch(named) else None
+        return named if named is not None and len(named) <= _MODEL_LENGTH and _is_model(named) else None
 
     @property
     def truncation(self) -> Truncation | None:

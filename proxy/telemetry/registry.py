@@ -94,11 +94,10 @@ class Buckets(Histogram):
 
     def add(self, row: Sequence[float]) -> None:
         """Adds a count for each bucket (not cumulative), then the sum of the values."""
-        *counts, total = row
-        for bucket, count in zip(self._buckets, counts, strict=True):
+        for bucket, count in zip(self._buckets, row, strict=False):
             if count:
                 bucket.inc(count)
-        self._sum.inc(total)
+        self._sum.inc(row[-1])
 
 
 class Exposed:

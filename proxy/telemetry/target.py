@@ -19,6 +19,40 @@ REPORTED = "reported"
 class TargetMetrics:
     """The metrics of one (route, provider, model); `model` is the target's text in the configuration."""
 
+    __slots__ = (
+        "_answer_gaps",
+        "_attempts",
+        "_cache_write",
+        "_cached",
+        "_disconnects",
+        "_duration",
+        "_events",
+        "_first_answer",
+        "_first_chunk",
+        "_first_reasoning",
+        "_in_flight",
+        "_input",
+        "_limited",
+        "_metrics",
+        "_note",
+        "_output",
+        "_overhead_first_chunk",
+        "_overhead_request",
+        "_overhead_stream",
+        "_per_token",
+        "_reasoning",
+        "_reasoning_gaps",
+        "_reasoning_tokens",
+        "_request_input",
+        "_request_output",
+        "_requests",
+        "_share",
+        "_truncated",
+        "model",
+        "provider",
+        "route",
+    )
+
     def __init__(self, metrics: "Metrics", route: str, provider: str, model: str) -> None:
         self.route, self.provider, self.model = route, provider, model
         self._metrics = metrics

@@ -3,6 +3,10 @@
 import io
 import json
 import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from proxy.core.errors import Outcome, UpstreamRefused, UpstreamUnavailable
 from proxy.core.timeline import Timeline
@@ -78,11 +82,59 @@ def test_terminal_gets_text() -> None:
     assert "phase=waiting" in out.getvalue()
 
 
-def test_closed_standard_error_ends_no_request() -> None:
-    out = io.StringIO()
-    log = Log(out, as_text=False)
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize("buffered", [False, True])
+def test_closed_standard_error_ends_no_request(as_text: bool, buffered: bool) -> None:
+    out = io.TextIOWrapper(io.BytesIO()) if buffered else io.StringIO()
+    log = Log(out, as_text=as_text)
     out.close()
     log.event("info", "x")
+    log.request(exchange())
+
+
+def test_full_standard_error_ends_no_request() -> None:
+    with Path("/dev/full").open("w") as out:
+        Log(out).request(exchange())
+
+
+def test_lines_are_utf_8_at_once_whatever_the_encoding_of_standard_error() -> None:
+    written = Written()
+    log, one = Log(io.TextIOWrapper(io.BufferedWriter(written), encoding="ascii")), exchange()
+    one.client = "zürich"
+    log.request(one)
+    log.event("info", "x", place="思考")
+    first, second = written.data.decode().splitlines()
+    assert (json.loads(first)["client"], json.loads(second)["place"]) == ("zürich", "思考")
+
+
+def test_standard_error_that_does_not_wait_gets_the_rest_before_the_next_line() -> None:
+    written = Written()
+    log = Log(io.TextIOWrapper(io.BufferedWriter(written)))
+    log.event("info", "one")
+    written.room = 20
+    log.event("info", "two")
+    log.event("info", "three")
+    assert len(written.data.splitlines()) == 2
+    written.room = 9999
+    log.event("info", "four")
+    assert [json.loads(line)["event"] for line in written.data.splitlines()] == ["one", "two", "three", "four"]
+
+
+class Written(io.RawIOBase):
+    """A stream that takes at most `room` bytes, and then says that it would have to wait."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.room = 9999
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int | None:
+        taken = bytes(data)[: self.room]
+        self.room -= len(taken)
+        self.data += taken
+        return len(taken) or None
 
 
 def test_warning_of_a_library_becomes_a_line_without_the_exceptions_text() -> None:
