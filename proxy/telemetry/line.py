@@ -66,11 +66,12 @@ def _add_times(fields: dict[str, Any], exchange: Exchange) -> None:
 
 
 def _add_tokens(fields: dict[str, Any], usage: dict[str, Any]) -> None:
-    if count := token_count(usage, "prompt_tokens"):
+    count, details = usage.get("prompt_tokens"), usage.get("completion_tokens_details")
+    if count.__class__ is int and count > 0:
         fields["input_tokens"] = count
-    if count := token_count(usage, "completion_tokens"):
+    count = usage.get("completion_tokens")
+    if count.__class__ is int and count > 0:
         fields["output_tokens"] = count
-    details = usage.get("completion_tokens_details")
     if details is not None and (count := token_count(details, "reasoning_tokens")):
         fields["reasoning_tokens"] = count
 
