@@ -74,8 +74,7 @@ def run(args: argparse.Namespace) -> int:
         rendering=args.render,
         model=args.model or "unknown",
         # The same body gives the same ids, so that two runs can be compared.
-        fallback_id=f"chatcmpl-{hashlib.sha256(head).hexdigest()[:24]}",
-        created=int(time.time()),
+        fresh=lambda: (f"chatcmpl-{hashlib.sha256(head).hexdigest()[:24]}", int(time.time())),
         include_usage=True,
     )
     error = _stream(context, head, reads) if stream else _whole(context, head, reads)

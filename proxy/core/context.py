@@ -11,16 +11,14 @@ from proxy.core.render import Rendering
 
 @dataclass(slots=True)
 class AnswerContext:
-    """What the pipeline must know of the request whose answer it reads."""
+    """What the pipeline must know of the request whose answer it reads. Never changed: requests that are alike share it."""
 
     dialect: Dialect
     rendering: Rendering
     model: str
     """The target's model, for answers that name none."""
-    fallback_id: str
-    """A fresh unique id, for answers that have none; also the seed of made-up tool call ids."""
-    created: int
-    """Unix time in seconds, for answers that have none."""
+    fresh: Callable[[], tuple[str, int]]
+    """Makes an id like no other and the Unix time in seconds, for an answer that has none; asked at most once for each."""
     thinking: bool = True
     """Whether this request makes the target think; decides `implicit_start: when_thinking`."""
     include_usage: bool = False
@@ -35,8 +33,3 @@ class AnswerContext:
     def reading(self) -> DialectReader:
         """The dialect prepared for reading."""
         return self.reader or DialectReader(self.dialect, thinking=self.thinking)
-
-    @property
-    def seed(self) -> str:
-        """Of the ids of tool calls that have none."""
-        return self.fallback_id[-24:]

@@ -17,7 +17,8 @@ class Envelope:
     """Learns the frame from the upstream's first usable values and puts it on every chunk."""
 
     def __init__(self, context: AnswerContext) -> None:
-        self._context = context
+        self._made_up_id, self._now = context.fresh()
+        self._target = context.model
         self.id: str | None = None
         self._created: int | None = None
         self._model: str | None = None
@@ -25,6 +26,11 @@ class Envelope:
         """The model by the upstream's own word."""
         self.settled = False
         """Whether the frame is final."""
+
+    @property
+    def seed(self) -> str:
+        """Of the ids of tool calls that have none."""
+        return self._made_up_id[-24:]
 
     def learn(self, event: dict[str, Any]) -> None:
         """Takes what the upstream gives and is still missing."""
@@ -38,9 +44,9 @@ class Envelope:
     def settle(self) -> None:
         """From here on what is still missing is made up."""
         self.settled = True
-        self.id = self.id or self._context.fallback_id
-        self._created = self._created or self._context.created
-        self._model = self._model or self._context.model
+        self.id = self.id or self._made_up_id
+        self._created = self._created or self._now
+        self._model = self._model or self._target
 
     def stamp(self, chunk: Chunk) -> Chunk:
         """Puts the frame on a chunk; one that has it already keeps its bytes."""

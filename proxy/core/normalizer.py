@@ -330,7 +330,7 @@ class Normalizer:
             index = position
         state = self._choices.get(index)
         if state is None:
-            state = self._choices[index] = Choice(self._reader, index, seed=self._context.seed)
+            state = self._choices[index] = Choice(self._reader, index, seed=self._envelope.seed)
             state.odd = self.odd
         return state
 

@@ -98,7 +98,7 @@ def read(body: bytes, dialect: Dialect, *, reasoning: bool = True) -> Reading:
     """
     timeline = Timeline(0.0)
     context = AnswerContext(
-        dialect, Rendering(), model="surveyed", fallback_id="chatcmpl-surveyed", created=1, thinking=reasoning
+        dialect, Rendering(), model="surveyed", fresh=lambda: ("chatcmpl-surveyed", 1), thinking=reasoning
     )
     pipeline = WholePipeline(context, timeline)
     pipeline.feed(body, 0.0)

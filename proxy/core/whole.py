@@ -60,15 +60,17 @@ class WholeAnswer:
         if not isinstance(value, dict) or not isinstance(value.get("choices"), list):
             raise not_a_completion(_what(value))
         self.body = dict(value)
+        envelope = Envelope(self._context)
         choices = [
-            self._choice(one, position) for position, one in enumerate(value["choices"]) if isinstance(one, dict)
+            self._choice(one, position, envelope)
+            for position, one in enumerate(value["choices"])
+            if isinstance(one, dict)
         ]
         if not choices:
             raise not_a_completion("it has no choices")
         self.body["choices"] = choices
         self.same = len(choices) == len(value["choices"])
         self.same = self.same and all(a is b for a, b in zip(choices, value["choices"], strict=True))
-        envelope = Envelope(self._context)
         self.same = not envelope.whole(self.body) and self.same
         self.model = envelope.named
         found = usage.find(value)
@@ -78,7 +80,7 @@ class WholeAnswer:
         self.usage = self.body["usage"] if found is not None else None
         self.finish_reason = choices[0]["finish_reason"]
 
-    def _choice(self, given: dict[str, Any], position: int) -> dict[str, Any]:
+    def _choice(self, given: dict[str, Any], position: int, envelope: Envelope) -> dict[str, Any]:
         if self._is_plain(given):
             return given
         messages = given.get("messages")
@@ -90,7 +92,7 @@ class WholeAnswer:
         said = said if isinstance(said, dict) else {}
         index = given.get("index")
         index = index if isinstance(index, int) and not isinstance(index, bool) else position
-        state = Choice(self._reader, index, seed=self._context.seed)
+        state = Choice(self._reader, index, seed=envelope.seed)
         word = given.get("finish_reason")
         spoken = state.read_whole(said, word)
         self.odd += state.odd

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from proxy.core.choice import DialectReader
+from proxy.core.context import AnswerContext
 from proxy.core.dialect import Dialect, Manner
 from proxy.edge.limits import Limiter
 from proxy.relay import Drain, Relay
@@ -39,6 +40,8 @@ class Aim:
     engine: Engine
     metrics: TargetMetrics
     health: TargetHealth
+    contexts: dict[tuple[bool, bool], AnswerContext] = field(default_factory=dict)
+    """(whether the target thinks, whether the client wants usage) → how the last such answer was to be read."""
 
 
 @dataclass(slots=True)

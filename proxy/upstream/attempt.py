@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -89,26 +88,29 @@ class Sink(Protocol):
         """Waits until the client has taken enough for more to be sent."""
 
 
-@dataclass(slots=True)
-class Question:
+class Question(Protocol):
     """The request as one target wants it, and the reading of its answer."""
 
     body: bytes
     notes: tuple[str, ...]
     """Parameters that could not be expressed for this target."""
-    stream: Callable[[Timeline, UpstreamResponse], Pipeline] | None = None
-    whole: Callable[[Timeline], Collector] | None = None
-    """Exactly one of the two is given."""
-    content_type: str | None = EVENT_STREAM
+    content_type: str | None
     """Of a streamed answer; None: the upstream's."""
-    learn: Callable[[str | None], None] = lambda _: None
-    """Told, after a good answer, where reasoning was seen."""
-    settle: Callable[[], None] = lambda: None
-    """Called once the answer has begun: no target is asked any more, so that the request may be forgotten."""
+
+    def stream(self, timeline: Timeline, response: UpstreamResponse) -> Pipeline:
+        """What reads an answer that is passed on as it comes."""
+
+    def whole(self, timeline: Timeline) -> Collector:
+        """What reads an answer of which one body is made."""
+
+    def learn(self, source: str | None) -> None:
+        """Told, after a good answer, where reasoning was seen."""
+
+    def settle(self) -> None:
+        """Called once the answer has begun: no target is asked any more, so that the request may be forgotten."""
 
 
-@dataclass(slots=True)
-class Candidate:
+class Candidate(Protocol):
     """A target that may answer."""
 
     provider: Provider
@@ -116,11 +118,12 @@ class Candidate:
     """As the provider calls it."""
     engine: Engine
     metrics: TargetMetrics
-    ask: Callable[[], Question]
-    """Raises RequestInvalid where the request cannot be expressed for this target."""
     health: TargetHealth
-    mending: Mending | None = None
+    mending: Mending | None
     """Changes what `ask` gives after a known refusal; None: refusals stand."""
+
+    def ask(self) -> Question:
+        """What this target is asked. Raises RequestInvalid where the request cannot be expressed for it."""
 
 
 class Attempt:
@@ -181,10 +184,9 @@ class Attempt:
             self._timeline.first_byte = self._clock()
             if response.status >= 300:  # noqa: PLR2004 - HTTP's successes end there
                 raise await self._refusal(response)
-            if question.whole is not None:
+            if self._kind is Kind.WHOLE:
                 return await self._collect(response, question.whole(self._timeline))
-            if question.stream is not None:
-                await self._pass_on(response, question.stream(self._timeline, response))
+            await self._pass_on(response, question.stream(self._timeline, response))
         except ProxyError as error:
             if self._response is None and self._timeline.upstream_written is not None:
                 self.outcome = _outcome_of_no_answer(error)

@@ -31,8 +31,7 @@ def context(
         dialect=dialect or Dialect(),
         rendering=rendering or Rendering(),
         model=TARGET,
-        fallback_id=FALLBACK_ID,
-        created=CREATED,
+        fresh=lambda: (FALLBACK_ID, CREATED),
         thinking=thinking,
         include_usage=usage,
     )

@@ -219,7 +219,7 @@ def test_every_guarantee_has_its_section() -> None:
     assert [h for h in sections(page("schema"), 3) if re.fullmatch(r"C\d+", h)] == [f"C{n}" for n in range(1, 14)]
 
 
-CONTEXT = AnswerContext(dialect.Dialect(), Rendering(), "m", "chatcmpl-1", 1_760_000_000)
+CONTEXT = AnswerContext(dialect.Dialect(), Rendering(), "m", lambda: ("chatcmpl-1", 1_760_000_000))
 
 
 @pytest.mark.parametrize("size", [1, 7, 1_000_000])

@@ -1,0 +1,167 @@
+"""What a request asks of one target: the body that it is sent, and the reading of its answer."""
+
+import dataclasses
+import time
+from typing import Any, Self
+
+from proxy.core.codec import dumps
+from proxy.core.context import AnswerContext
+from proxy.core.dialect import Dialect
+from proxy.core.render import Rendering
+from proxy.core.request import prepare
+from proxy.core.stream import StreamPipeline, WholePipeline
+from proxy.core.timeline import Timeline
+from proxy.edge import bodies, heads
+from proxy.edge.service import Aim, State
+from proxy.upstream.attempt import EVENT_STREAM, Collector, Pipeline
+from proxy.upstream.engine import UpstreamResponse
+from proxy.upstream.healing import Healings, Mending
+from proxy.upstream.memory import Recall
+from proxy.upstream.raw import RawPipeline
+from proxy.upstream.seen import Seen
+
+
+class Asked:
+    """A judged request, as it is before any target is asked. `recall`: None where no target's memory is on."""
+
+    __slots__ = ("body", "mending", "recall", "rendering", "seen", "state")
+
+    def __init__(
+        self, state: State, seen: Seen, body: dict[str, Any], rendering: Rendering, recall: Recall | None
+    ) -> None:
+        self.state = state
+        self.seen = seen
+        self.body = body
+        self.rendering = rendering
+        self.recall = recall
+        self.mending: Mending | None = None
+        """Of the target that is asked now."""
+
+    def settle(self) -> None:
+        """No further target will be asked: of a long conversation nothing stays for the length of its answer."""
+        self.body = {}
+        if self.mending is not None:
+            self.mending.sent = {}
+        if self.recall is not None:
+            self.recall.settle()
+
+
+class RawQuestion:
+    """A request whose body is not ours to understand, before one target: its `Candidate` and its `Question`."""
+
+    __slots__ = (
+        *("_aim", "_asked", "body", "content_type", "engine", "health"),
+        *("mending", "metrics", "model", "notes", "provider"),
+    )
+
+    def __init__(self, aim: Aim, asked: Asked) -> None:
+        self._aim = aim
+        self._asked = asked
+        self.provider = aim.resolved.target.provider
+        self.model = aim.resolved.model
+        self.engine = aim.engine
+        self.metrics = aim.metrics
+        self.health = aim.health
+        self.mending: Mending | None = None
+        self.body = b""
+        self.notes: tuple[str, ...] = ()
+        self.content_type: str | None = None
+
+    def ask(self) -> Self:
+        """This, with the body that the target gets. Raises RequestInvalid where it cannot be expressed."""
+        self.body = dumps({**self._asked.body, "model": self.model})
+        return self
+
+    def stream(self, timeline: Timeline, response: UpstreamResponse) -> Pipeline:
+        """What passes a streamed answer on."""
+        return RawPipeline(timeline, event_stream=response.content_type.startswith("text/event-stream"))
+
+    def whole(self, timeline: Timeline) -> Collector:
+        """What gathers an answer that leaves as one body; nothing but a chat completion does."""
+        raise NotImplementedError
+
+    def learn(self, source: str | None) -> None:
+        """After a good answer: where reasoning was seen."""
+
+    def settle(self) -> None:
+        """The answer has begun: no target is asked any more, so that the request may be forgotten."""
+        self._asked.settle()
+
+
+class ChatQuestion(RawQuestion):
+    """A chat completion before one target."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, aim: Aim, asked: Asked, healings: Healings) -> None:
+        super().__init__(aim, asked)
+        self._context: AnswerContext
+        if aim.manner.history.self_heal:
+            self.mending = Mending(healings, self.provider.name, self.model, aim.manner, aim.metrics)
+
+    def ask(self) -> Self:
+        """This, with the body that the target gets. Raises RequestInvalid where it cannot be expressed."""
+        asked, mending, recall = self._asked, self.mending, self._asked.recall
+        manner = self._aim.manner if mending is None else mending.manner
+        body = asked.body
+        if recall is not None:
+            messages = recall.messages(manner.history, self.metrics)
+            if messages is not body["messages"]:
+                body = {**body, "messages": messages}
+        verbatim = asked.rendering.form == "passthrough"
+        seen = asked.seen.source(self.provider.name, self.model)
+        prepared = prepare(body, manner, model=self.model, seen_field=seen, verbatim=verbatim)
+        asked.mending = mending
+        if mending is not None:
+            mending.sent = prepared.body
+        self.body = dumps(prepared.body)
+        self.notes = prepared.notes
+        self.content_type = None if verbatim else EVENT_STREAM
+        rendering = dataclasses.replace(asked.rendering, form="drop") if prepared.hide else asked.rendering
+        self._context = self._reading(manner.response, rendering, thinking=prepared.reasoning)
+        keep = None if recall is None else recall.keeper(self.metrics)
+        if keep is not None:
+            self._context = dataclasses.replace(self._context, keep=keep)
+        return self
+
+    def _reading(self, dialect: Dialect, rendering: Rendering, *, thinking: bool) -> AnswerContext:
+        """How the answer is to be read: kept from one request to the next, as most are read alike."""
+        asked, contexts = self._asked, self._aim.contexts
+        include_usage = bodies.wants_usage(asked.body)
+        known = contexts.get((thinking, include_usage))
+        if (
+            known is not None
+            and known.dialect is dialect
+            and (known.rendering is rendering or known.rendering == rendering)
+        ):
+            return known
+        state = asked.state
+        made = contexts[thinking, include_usage] = AnswerContext(
+            dialect=dialect,
+            rendering=rendering,
+            model=self.model,
+            fresh=_fresh,
+            thinking=thinking,
+            include_usage=include_usage,
+            byte_path=state.settings.server.byte_path,
+            reader=state.reader(self.provider.name, self.model, dialect, thinking=thinking),
+        )
+        return made
+
+    def stream(self, timeline: Timeline, response: UpstreamResponse) -> Pipeline:
+        """What passes a streamed answer on."""
+        del response
+        return StreamPipeline(self._context, timeline)
+
+    def whole(self, timeline: Timeline) -> Collector:
+        """What gathers an answer that leaves as one body."""
+        return WholePipeline(self._context, timeline)
+
+    def learn(self, source: str | None) -> None:
+        """After a good answer: where reasoning was seen."""
+        if source is not None:
+            self._asked.seen.learn(self.provider.name, self.model, source)
+
+
+def _fresh() -> tuple[str, int]:
+    return "chatcmpl-" + heads.digits(), int(time.time())
