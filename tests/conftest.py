@@ -1,11 +1,14 @@
 """What all tests share: Hypothesis profiles, and where the recorded provider streams are."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
+
+from proxy.core import byte_path
 
 ROOT = Path(__file__).resolve().parent.parent
 FIXTURES = ROOT / os.environ.get("REASONING_PROXY_FIXTURES", "../shared/fixtures")
@@ -19,6 +22,14 @@ settings.register_profile(
 )
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True, database=None, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_learner() -> Iterator[None]:
+    """Frames are learned from the second event of a kind on, so that short streams test them too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(byte_path, "PATIENCE", 2)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from proxy.core.choice import Choice
 from proxy.core.chunk import Kind
 from proxy.core.normalizer import Normalizer
 from proxy.core.short_way import Short, may, spoke
+from proxy.core.splitter import TagSplitter
 
 PROBE = "the text of this event…"
 """Stands for every text. Not ASCII: how it leaves tells how all others would."""
@@ -25,6 +26,8 @@ MAX_FRAMES = 4
 """Reasoning and answer of two choices that take turns."""
 CREDIT = 4
 """Frames learned in vain, before no more are learned."""
+PATIENCE = 4
+"""Events of a kind that are parsed before one of them is learned from: that costs as much as parsing two."""
 
 _PROBE = b'"' + PROBE.encode() + b'"'
 _PAYLOAD = re.compile(rb"data: ?")
@@ -45,6 +48,7 @@ class Frame:
         "given",
         "glue",
         "head",
+        "kind",
         "left",
         "met",
         "said",
@@ -66,6 +70,7 @@ class Frame:
         """Whether the JSON of an event leaves as it came."""
         self.choice = choice
         self.said = said
+        self.kind: Kind = said.kind
         self.watched = said.way in ("tags", "content")
         """Whether the text may hold a delimiter."""
         self.met = False
@@ -104,25 +109,6 @@ class Frame:
             texts.append(text)
             at = end + len(tail)
         return texts, at
-
-    def sure(self, texts: list[bytes], *, look: bool) -> int:
-        """How many of the texts, from the first one on, hold nothing that could be, or hold back, a delimiter.
-
-        `look`: whether all of them together may be clean. White space other than a space, and characters in disguise,
-        are escapes in JSON.
-        """
-        splitter = self.choice.splitter
-        if not self.watched or self.choice.literal or splitter is None:
-            return len(texts)
-        stops = [_ESCAPE, *map(str.encode, splitter.heads)]
-        if splitter.holds_white:
-            stops.append(_WHITE_END)
-        if look and not _any_in(stops, _BETWEEN.join(texts) + _BETWEEN):
-            return len(texts)
-        for count, text in enumerate(texts):
-            if _any_in(stops, text + _BETWEEN):
-                return count
-        return len(texts)
 
     def leaving(self, texts: list[bytes], joined: bytes) -> bytes:
         """What leaves for these texts. JSON has several ways to write a text with escapes; one of them leaves."""
@@ -167,25 +153,30 @@ class BytePath:
         self._normalizer = normalizer
         self._frames: list[Frame] = []
         self._credit = CREDIT
-        self._ways: set[tuple[int, str]] = set()  # index of a choice, and how it was met to speak
+        self._ways: dict[tuple[int, str], int] = {}  # index of a choice, and how it spoke → how often it was parsed
         self._parsed_to = 0
         self._rest: _Run | None = None
-
-    def begin(self) -> None:
-        """A new read: `take` counts its bytes from 0."""
-        self._parsed_to = 0
-        self._rest = None
+        self._last: Frame | None = None  # whose events were taken, since when nothing was parsed
 
     def take(self, data: bytes, at: int) -> tuple[int, bytes, Kind] | None:
         """Takes the events at `at` of `data` that have one frame: their end, what leaves for them, what they generate.
 
-        None: the event there has to be parsed, or is not whole.
+        None: the event there has to be parsed, or is not whole. A new read begins at 0.
         """
-        if at < self._parsed_to:
+        last, self._last = self._last, None
+        if not at:
+            self._parsed_to = 0
+            self._rest = None
+        elif at < self._parsed_to:
             return None
         for frame in self._frames:
-            if data.startswith(frame.head, at) and may(frame.choice, frame.said):
-                texts, end = self._run(frame, data, at)
+            # What has just been taken changes nothing of whether more of it may be.
+            if data.startswith(frame.head, at) and (frame is last or may(frame.choice, frame.said)):
+                splitter = frame.choice.splitter if frame.watched and not frame.choice.literal else None
+                if splitter is None and self._rest is None:
+                    texts, end = frame.texts(data, at)
+                else:
+                    texts, end = self._run(frame, splitter, data, at)
                 if not texts:
                     continue
                 joined = _BETWEEN.join(texts)
@@ -197,16 +188,17 @@ class BytePath:
                 if not frame.met:
                     frame.met = True
                     self._credit += 1
-                return end, data[at:end] if frame.same else frame.leaving(texts, joined), frame.said.kind
+                self._last = frame
+                return end, data[at:end] if frame.same else frame.leaving(texts, joined), frame.kind
         return None
 
-    def _run(self, frame: Frame, data: bytes, at: int) -> tuple[list[bytes], int]:
+    def _run(self, frame: Frame, splitter: TagSplitter | None, data: bytes, at: int) -> tuple[list[bytes], int]:
         """The texts from `at` that need no look, and their end. Each event is looked for once in a read."""
         run = self._rest
         known = run is not None and run.frame.given == frame.given and run.skip_to(at)
         if run is None or not known:
             run = _Run(frame, at, *frame.texts(data, at))
-        count = frame.sure(run.texts, look=not known)
+        count = len(run.texts) if splitter is None else _sure(splitter, run.texts, look=not known)
         self._rest = None
         if count == len(run.texts):
             return run.texts, run.end
@@ -222,8 +214,8 @@ class BytePath:
             return
         choice, said = found
         way = (choice.index, said.way)
-        if way not in self._ways:
-            self._ways.add(way)  # what comes once is not worth a frame
+        parsed = self._ways[way] = self._ways.get(way, 0) + 1
+        if parsed < PATIENCE:
             return
         if any(
             frame.choice is choice and frame.said.way == said.way and block.startswith(frame.head)
@@ -260,6 +252,23 @@ def _end(data: bytes, start: int) -> int:
         return end
     found = _INSIDE.match(data, start)
     return found.end() if found else start
+
+
+def _sure(splitter: TagSplitter, texts: list[bytes], *, look: bool) -> int:
+    """How many of the texts, from the first one on, hold nothing that could be, or hold back, a delimiter.
+
+    `look`: whether all of them together may be clean. White space other than a space, and characters in disguise,
+    are escapes in JSON.
+    """
+    stops = [_ESCAPE, *map(str.encode, splitter.heads)]
+    if splitter.holds_white:
+        stops.append(_WHITE_END)
+    if look and not _any_in(stops, _BETWEEN.join(texts) + _BETWEEN):
+        return len(texts)
+    for count, text in enumerate(texts):
+        if _any_in(stops, text + _BETWEEN):
+            return count
+    return len(texts)
 
 
 def _any_in(stops: list[bytes], text: bytes) -> bool:

@@ -3,7 +3,6 @@
 The order of sources is that of `docs/dialects.md`: flat fields, details, typed parts, the flag, tags.
 """
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.core import codec, finish
@@ -59,20 +58,28 @@ def _at(value: Any, path: tuple[str, ...]) -> Any:
     return value if path else None
 
 
-@dataclass(slots=True)
 class Spoken:
-    """What one delta or message says."""
+    """What one delta or message says.
 
-    pieces: list[Piece] = field(default_factory=list)
-    """(is reasoning, text) in order."""
-    entries: list[dict[str, Any]] = field(default_factory=list)
-    """Tool calls."""
-    opaque: list[dict[str, Any]] = field(default_factory=list)
-    """Reasoning objects and typed parts that carry more than text."""
-    others: list[Any] = field(default_factory=list)
-    """Typed parts that are neither reasoning nor text."""
-    plain: bool = True
-    """Every key but the text of `content` may stay as it came."""
+    `pieces`: (is reasoning, text) in order. `entries`: tool calls. `opaque`: reasoning objects and typed parts that carry
+    more than text. `others`: typed parts that are neither reasoning nor text. `plain`: every key but the text of
+    `content` may stay as it came.
+    """
+
+    __slots__ = ("entries", "opaque", "others", "pieces", "plain")
+
+    def __init__(
+        self,
+        pieces: list[Piece] | None = None,
+        entries: list[dict[str, Any]] | None = None,
+        opaque: list[dict[str, Any]] | None = None,
+        others: list[Any] | None = None,
+    ) -> None:
+        self.pieces = pieces or []
+        self.entries = entries or []
+        self.opaque = opaque or []
+        self.others = others or []
+        self.plain = True
 
     @property
     def is_nothing(self) -> bool:
@@ -137,7 +144,12 @@ class Choice:
     def read(self, delta: dict[str, Any], word: Any = None) -> Spoken:
         """Reads one delta. `word`: the upstream's finish word, where one came with it."""
         spoken = Spoken()
-        if not delta.keys() <= self.reader.known:
+        if is_silent(delta):
+            if word:
+                self._close(spoken, word)
+                self.generated = self.generated or bool(spoken.pieces or spoken.entries)
+            return spoken
+        if not self.reader.known.issuperset(delta):
             self.look(delta)
         self._read_fields(delta, spoken)
         self._read_content(delta, spoken, whole=False)
@@ -269,6 +281,14 @@ class Choice:
         if entries and (more := self.calls.close()):
             spoken.plain = False
             spoken.entries = [*spoken.entries, *more]
+
+
+def is_silent(delta: dict[str, Any]) -> bool:
+    """Whether a delta says nothing but, maybe, a role: the first one of most answers, and the last one."""
+    for name, value in delta.items():
+        if value is not None and (value != "" or name == "tool_calls") and name != "role":
+            return False
+    return True
 
 
 def flat_text(value: Any) -> str:

@@ -39,11 +39,14 @@ def kind_of(data: dict[str, Any]) -> Kind | None:
         if delta:
             if delta.get("reasoning_content"):
                 return "reasoning"
-            if answers(delta):
+            if delta.get("content") or answers(delta):
                 return "answer"
     return None
 
 
 def answers(said: dict[str, Any]) -> bool:
     """Whether a delta or message holds answer: text, a refusal, a tool call or audio."""
-    return any(map(said.get, _ANSWER_KEYS))
+    for key in _ANSWER_KEYS:  # noqa: SIM110 - a generator costs as much as the look
+        if said.get(key):
+            return True
+    return False

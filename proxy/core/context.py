@@ -33,3 +33,8 @@ class AnswerContext:
     def reading(self) -> DialectReader:
         """The dialect prepared for reading."""
         return self.reader or DialectReader(self.dialect, thinking=self.thinking)
+
+    @property
+    def snapshots(self) -> bool:
+        """Whether each event repeats all the details so far."""
+        return self.dialect.details is not None and self.dialect.details.snapshots

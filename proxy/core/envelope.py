@@ -54,7 +54,8 @@ class Envelope:
         if data.get("id") != self.id or data.get("created") != self._created or data.get("object") != _OBJECT:
             data["id"], data["object"], data["created"] = self.id, _OBJECT, self._created
             chunk.raw = None
-        if not _text(data.get("model")):
+        model = data.get("model")
+        if model.__class__ is not str or not model:
             data["model"] = self._model
             chunk.raw = None
         return chunk

@@ -50,9 +50,10 @@ def rewrite(messages: list[Any], history: History, *, seen_field: str | None) ->
     `content_parts`; None: not seen. Items that are no objects stay as they are.
     """
     plain = _plainly(history)
-    if not plain and not any(map(_is_answer, messages)):
+    if not plain and not _has_answer(messages):
         return messages
     form = _form(history, seen_field)
+    keys = frozenset({*_TEXT_KEYS, form.field, _DETAILS, _BLOCKS})
     last, turn = len(messages) - 1, -1
     if history.scope == "current_turn":
         turn = max((i for i, message in enumerate(messages) if _role(message) == "user"), default=-1)
@@ -60,12 +61,12 @@ def rewrite(messages: list[Any], history: History, *, seen_field: str | None) ->
     changed = False
     for index, message in enumerate(messages):
         new = message
-        if _role(message) == "assistant":
+        if isinstance(message, dict) and message.get("role") == "assistant":
             keep = history.scope == "all" or (
                 bool(message.get("tool_calls")) if history.scope == "tool_calls_only" else index > turn
             )
             scoped = form if keep else _Form("drop", form.field)
-            new = _assistant(message, history, scoped, tags=history.strip_tags and index != last)
+            new = _assistant(message, history, scoped, keys, tags=history.strip_tags and index != last)
         if plain and isinstance(message, dict):
             new = _plain(new, history)
         differs = new is not message and new != message
@@ -74,8 +75,11 @@ def rewrite(messages: list[Any], history: History, *, seen_field: str | None) ->
     return out if changed else messages
 
 
-def _is_answer(message: Any) -> bool:
-    return bool(_role(message) == "assistant")
+def _has_answer(messages: list[Any]) -> bool:
+    for message in messages:  # noqa: SIM110 - a generator costs more than the look
+        if isinstance(message, dict) and message.get("role") == "assistant":
+            return True
+    return False
 
 
 def _plainly(history: History) -> bool:
@@ -97,9 +101,8 @@ def _form(history: History, seen: str | None) -> _Form:
     return _Form(kind, seen if kind == "field" else history.field)
 
 
-def _assistant(message: Message, history: History, form: _Form, *, tags: bool) -> Message:
-    """One assistant message. `tags`: a leading think block leaves `content`."""
-    keys = frozenset({*_TEXT_KEYS, form.field, _DETAILS, _BLOCKS})
+def _assistant(message: Message, history: History, form: _Form, keys: frozenset[str], *, tags: bool) -> Message:
+    """One assistant message. `keys`: where reasoning may stand; `tags`: a leading think block leaves `content`."""
     backfill = _BACKFILL[history.backfill] if message.get("tool_calls") else None
     content = message.get("content")
     if backfill is None and not tags and keys.isdisjoint(message) and not isinstance(content, list):

@@ -190,7 +190,9 @@ _SPELLINGS = _Fields(
 )
 
 
-_SILENT = Intent()
+SILENT = Intent()
+"""That of a body without any spelling."""
+_WORDS = frozenset(_SPELLINGS.table)
 
 
 def parse(body: Mapping[str, Any]) -> Intent:
@@ -199,8 +201,8 @@ def parse(body: Mapping[str, Any]) -> Intent:
     Raises RequestInvalid where a spelling has the wrong type (`param` is its dotted path), or where two contradict
     each other: the message names both, `param` is the second in the order of the body.
     """
-    if _SPELLINGS.table.keys().isdisjoint(body):
-        return _SILENT
+    if _WORDS.isdisjoint(body):
+        return SILENT
     claims = _Claims()
     _read(claims, body, _SPELLINGS, "")
     return Intent(**claims.values, sources=claims.sources)

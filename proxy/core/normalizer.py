@@ -46,12 +46,17 @@ class Normalizer:
     @property
     def complete(self) -> bool:
         """Whether every choice that was seen has ended."""
-        return bool(self._choices) and all(choice.finished for choice in self._choices.values())
+        for choice in self._choices.values():
+            if not choice.finished:
+                return False
+        return bool(self._choices)
 
     @property
     def finish_reason(self) -> str | None:
         """That of the first choice."""
-        return next((choice.finished for choice in self._choices.values()), None)
+        for choice in self._choices.values():
+            return choice.finished
+        return None
 
     @property
     def model(self) -> str | None:
@@ -61,12 +66,18 @@ class Normalizer:
     @property
     def unclosed(self) -> bool:
         """Whether a choice ended inside a block of reasoning."""
-        return any(choice.unclosed for choice in self._choices.values())
+        for choice in self._choices.values():  # noqa: SIM110 - most answers have one
+            if choice.unclosed:
+                return True
+        return False
 
     @property
     def source(self) -> str | None:
         """Where reasoning was seen: a field's name, `details`, `content_parts`, `tags`, or None."""
-        return next((choice.source for choice in self._choices.values() if choice.source), None)
+        for choice in self._choices.values():
+            if choice.source:
+                return choice.source
+        return None
 
     def feed(self, data: bytes, name: bytes = b"") -> list[Chunk]:
         """One event. What is no JSON object is skipped and counted."""
@@ -102,7 +113,7 @@ class Normalizer:
 
     def _short(self, event: Any) -> tuple[Choice, Short] | None:
         """What an event says that is nothing but one delta in mid-answer; None: it wants a closer look."""
-        if event.__class__ is not dict or not self._envelope.settled or not event.keys() <= _PLAIN_EVENT:
+        if event.__class__ is not dict or not self._envelope.settled or not _PLAIN_EVENT.issuperset(event):
             return None
         choices = event.get("choices")
         if choices.__class__ is not list or len(choices) != 1 or event.get("usage") is not None:
@@ -111,7 +122,7 @@ class Normalizer:
         if (
             choice.__class__ is not dict
             or choice.get("finish_reason") is not None
-            or not choice.keys() <= _PLAIN_CHOICE
+            or not _PLAIN_CHOICE.issuperset(choice)
         ):
             return None
         index, delta = choice.get("index"), choice.get("delta")
@@ -119,7 +130,7 @@ class Normalizer:
             return None
         state = self._choices.get(index)
         said = None if state is None else short(state, delta)
-        if state is not None and said is not None and not delta.keys() <= self._reader.known:
+        if state is not None and said is not None and not self._reader.known.issuperset(delta):
             state.look(delta)
         return None if state is None or said is None else (state, said)
 
@@ -172,7 +183,8 @@ class Normalizer:
         return chunks
 
     def _take(self, event: dict[str, Any], raw: bytes | None) -> list[Chunk]:
-        self._envelope.learn(event)
+        if not self._envelope.settled:
+            self._envelope.learn(event)
         choices = event.get("choices")
         if not isinstance(choices, list):
             event["choices"] = choices = []
@@ -207,13 +219,14 @@ class Normalizer:
     def _single(self, event: dict[str, Any], choice: dict[str, Any], raw: bytes | None) -> list[Chunk]:
         """An event with one choice, as nearly all are."""
         state = self._state(choice, 0)
-        waited = state.undecided
+        waited = "" if state.splitter is None else state.splitter.undecided
         delta, same = own_delta(choice, generated=state.generated)
         spoken = state.read(delta, choice.get("finish_reason"))
-        if state.undecided and spoken.is_nothing and (state.waiting or not waited) and len(state.waiting) < MAX_WAITING:
+        undecided = state.splitter is not None and state.splitter.undecided
+        if undecided and spoken.is_nothing and (state.waiting or not waited) and len(state.waiting) < MAX_WAITING:
             state.waiting += self._as_it_came(event, choice, delta, raw, state, same=same)
             return []
-        released = self._release(state, spoken, waited)
+        released = self._release(state, spoken, waited) if state.waiting else []
         said = self._said(state, choice, delta, spoken, same=same)
         if said is None:
             return [*released, Chunk(event, raw)]
@@ -299,6 +312,8 @@ class Normalizer:
     def _close(self, *, infer: bool) -> list[Chunk]:
         chunks: list[Chunk] = []
         for state in self._choices.values():
+            if state.finished is not None and not state.waiting:
+                continue
             waited = state.undecided
             spoken = state.close(stopped=infer)
             chunks += self._release(state, spoken, waited)
@@ -315,14 +330,19 @@ class Normalizer:
     def _sendable(self, chunks: list[Chunk]) -> list[Chunk]:
         """Puts the frame on. Chunks before the first content wait for the answer's id, if theirs has none."""
         if not self._envelope.settled:
-            empty = not any(kind_of(chunk.data) for chunk in chunks)
-            if self._envelope.id is None and empty and len(self._leading) < MAX_WAITING:
+            if (
+                self._envelope.id is None
+                and not any(kind_of(chunk.data) for chunk in chunks)
+                and len(self._leading) < MAX_WAITING
+            ):
                 self._leading += chunks
                 return []
             self._envelope.settle()
         if self._leading:
             chunks, self._leading = [*self._leading, *chunks], []
-        return [self._envelope.stamp(chunk) for chunk in chunks]
+        for chunk in chunks:
+            self._envelope.stamp(chunk)
+        return chunks
 
     def _state(self, choice: dict[str, Any], position: int) -> Choice:
         index = choice.get("index")

@@ -28,6 +28,9 @@ class Rendering:
     """A tool call leaves only once it is whole and its arguments parse."""
 
 
+CANONICAL = Rendering()
+"""Nothing is changed."""
+
 _OPTIONS: dict[str, tuple[str, ...]] = {"steps": get_args(Steps), "tool_calls": ("complete",)}
 
 

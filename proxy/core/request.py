@@ -8,7 +8,7 @@ from typing import Any
 from proxy.core.dialect import Budget, Effort, Manner, Request, UsageRules
 from proxy.core.errors import RequestInvalid
 from proxy.core.history import rewrite
-from proxy.core.intent import NONE, Intent, parse, without_spellings
+from proxy.core.intent import NONE, SILENT, Intent, parse, without_spellings
 
 LEVELS = ("minimal", "low", "medium", "high", "xhigh", "max", "ultra")
 """Efforts, lowest first: what "nearest" means."""
@@ -48,17 +48,23 @@ def prepare(
         return Prepared({**body, "model": model}, request.default == "on", ())
     messages = _messages(body["messages"])
     intent = parse(body)
-    writer = _Writer(body, request, intent, verbatim=verbatim)
-    reasoning = writer.write() if _controls(request) else writer.pass_on()
-    out, notes = writer.body, writer.notes
+    hidden: Mapping[str, Any] = {}
+    hides = False
+    if intent is SILENT and request.default_effort is None and not _controls(request):
+        out, notes, reasoning = dict(body), [], request.default == "on"
+    else:
+        writer = _Writer(body, request, intent, verbatim=verbatim)
+        reasoning = writer.write() if _controls(request) else writer.pass_on()
+        out, notes, hidden, hides = writer.body, writer.notes, writer.hidden, writer.hides
     for path in request.strip:
         if _holds(out, path):
             out = _without(out, path)
             notes.append(f"{path} dropped")
     # A host told by `set` in which form to send reasoning is told by `hide` in the same key to send none.
-    if request.set or writer.hidden:
-        out = _merged(_merged(out, request.set), writer.hidden)
-    _ask_usage(out, manner.response.usage, refused="stream_options" in request.strip, verbatim=verbatim)
+    if request.set or hidden:
+        out = _merged(_merged(out, request.set), hidden)
+    if "stream" in out or "stream_options" in out:
+        _ask_usage(out, manner.response.usage, refused="stream_options" in request.strip, verbatim=verbatim)
     forced = _forced(request.set) if request.set else None
     if forced is not None:
         if intent.enabled is not None and intent.enabled != forced:
@@ -66,7 +72,7 @@ def prepare(
         reasoning = forced
     out["messages"] = rewrite(messages, manner.history, seen_field=seen_field)
     out["model"] = model
-    return Prepared(out, reasoning, tuple(dict.fromkeys(notes)) if notes else (), hide=writer.hides)
+    return Prepared(out, reasoning, tuple(dict.fromkeys(notes)) if notes else (), hides)
 
 
 def _controls(request: Request) -> bool:
@@ -77,8 +83,9 @@ def _controls(request: Request) -> bool:
 def _messages(messages: Any) -> list[Any]:
     if not isinstance(messages, list):
         raise RequestInvalid("messages must be a list.", param="messages")
-    for index, message in enumerate(messages):
+    for message in messages:
         if not isinstance(message, dict):
+            index = messages.index(message)
             raise RequestInvalid(f"messages[{index}] must be an object.", param=f"messages[{index}]")
     return messages
 

@@ -8,7 +8,7 @@ START ──► INSIDE ──► AFTER ──► WRAPPED ──► LITERAL
 """
 
 from collections.abc import Callable
-from enum import Enum, auto
+from enum import Enum, IntEnum, auto
 from typing import ClassVar
 
 from proxy.core.chunk import Kind
@@ -23,7 +23,7 @@ class Mark(Enum):
     REASONING = auto()  # it is reasoning, with or without delimiters
 
 
-class _State(Enum):
+class _State(IntEnum):
     START = auto()  # nothing but white space so far
     INSIDE = auto()  # in a block
     CLOSING = auto()  # see above
@@ -159,6 +159,8 @@ class TagSplitter:
             return False
         if white <= MAX_HELD_WHITE or self._trim != "both":
             for delimiters in (self._starts, self._grammar.stray):
+                if self._text[white : white + 1] not in delimiters.heads:
+                    continue
                 end, may_grow = delimiters.match(self._text, white, final=final)
                 if may_grow:
                     return False

@@ -17,7 +17,7 @@ from proxy.core.context import AnswerContext
 from proxy.core.errors import ProxyError, UpstreamError
 from proxy.core.memory import Collector
 from proxy.core.normalizer import Normalizer
-from proxy.core.render import Renderer, Rendering, render_whole
+from proxy.core.render import CANONICAL, Renderer, render_whole
 from proxy.core.synthesize import chunks_of
 from proxy.core.timeline import Timeline
 from proxy.core.upstream_error import not_a_completion
@@ -29,31 +29,35 @@ MAX_BODY_BYTES = 256 * 1024 * 1024
 """A whole answer, or JSON where a stream was expected; several times the largest known (images as base64)."""
 
 _DONE = sse.encode(sse.DONE)
-_AS_CANONICAL = Rendering()
 _BOM = b"\xef\xbb\xbf"
 
 
 class _Reader:
     """What both pipelines share: telling JSON from SSE, and reading events in their order."""
 
+    error: ProxyError | None = None
+    begun = False
+    source: str | None = None
+    """Where reasoning was seen: a field's name, `details`, `content_parts`, `tags`, or None."""
+    _json: list[bytes] | None = None  # the body, once it is known to be JSON
+    _size = 0
+    _head: bytes | None = b""  # what came before it was told; None once it is
+    _ended = False  # nothing that the upstream sends counts any more
+    _marked: Kind | None = None  # what this read has generated last
+
     def __init__(self, context: AnswerContext, timeline: Timeline) -> None:
-        self.error: ProxyError | None = None
         self._context = context
         self._timeline = timeline
-        self._snapshots = context.dialect.details is not None and context.dialect.details.snapshots
-        self._parser = sse.EventParser()
-        self._json: list[bytes] | None = None  # the body, once it is known to be JSON
-        self._size = 0
-        self._head: bytes | None = b""  # what came before it was told; None once it is
-        self._ended = False  # nothing that the upstream sends counts any more
-        self._marked: Kind | None = None  # what this read has generated last
-        self.begun = False
-        self.source: str | None = None
-        """Where reasoning was seen: a field's name, `details`, `content_parts`, `tags`, or None."""
+        self._joined = b""  # the whole JSON body
+
+    @cached_property
+    def _parser(self) -> sse.EventParser:
+        """Made where there are events to read: a JSON body needs none."""
+        return sse.EventParser()
 
     @cached_property
     def _normalizer(self) -> Normalizer:
-        """Made where there are events to read: a JSON body needs none."""
+        """The same."""
         return Normalizer(self._context)
 
     def _told(self, data: bytes) -> bytes:
@@ -96,9 +100,9 @@ class _Reader:
         """The collected JSON body as a canonical answer, or None with `error` set."""
         if self.error is not None:
             return None
-        body = b"".join(self._json or ())
+        self._joined = b"".join(self._json or ())
         try:
-            value, as_sent = codec.loads_first_as_sent(body)
+            value, as_sent = codec.loads_first_as_sent(self._joined)
             answer = WholeAnswer(value, self._context)
         except UpstreamError as error:
             self._fail(error)
@@ -106,7 +110,8 @@ class _Reader:
             self._fail(not_a_completion("the body is no valid JSON"))
         else:
             answer.same = answer.same and as_sent
-            self._count(answer.odd)
+            for kind in answer.odd:
+                self._timeline.count(kind)
             self.source = answer.source
             self._timeline.usage = answer.usage
             self._timeline.finish_reason = answer.finish_reason
@@ -114,16 +119,16 @@ class _Reader:
             return answer
         return None
 
-    def _mark(self, kind: Kind | None, now: float) -> None:
-        """Enters into the timeline what was generated; once for all that one read brings in a row."""
-        if kind is not self._marked and kind is not None:
-            self._marked = kind
-            self.begun = True
-            (self._timeline.reasoning if kind == "reasoning" else self._timeline.answer)(now)
+    def _mark(self, kind: Kind, now: float) -> None:
+        """Enters into the timeline what was generated; to be called once for all that one read brings in a row."""
+        self._marked = kind
+        self.begun = True
+        (self._timeline.reasoning if kind == "reasoning" else self._timeline.answer)(now)
 
     def _settle(self) -> None:
         """Takes over what the normalizer found out."""
-        self._count(self._normalizer.odd)
+        for kind in self._normalizer.odd:
+            self._timeline.count(kind)
         self._normalizer.odd.clear()
         self.source = self._normalizer.source
         self._timeline.usage = self._normalizer.usage
@@ -131,10 +136,6 @@ class _Reader:
         self._timeline.response_model, self._timeline.unclosed = self._normalizer.model, self._normalizer.unclosed
         if self._normalizer.error and self.error is None:
             self._fail(self._normalizer.error)
-
-    def _count(self, kinds: list[str]) -> None:
-        for kind in kinds:
-            self._timeline.count(kind)
 
     def _fail(self, error: ProxyError) -> None:
         self.error = error
@@ -151,12 +152,15 @@ class StreamPipeline(_Reader):
 
     def __init__(self, context: AnswerContext, timeline: Timeline) -> None:
         super().__init__(context, timeline)
+        self._parser = sse.EventParser()
+        self._normalizer = Normalizer(context)
         self.done = False
         self._tail = b""  # under `passthrough`: the last bytes, which tell whether an event is open
         rendering = context.rendering
         self._as_it_is = rendering.form == "passthrough"
-        self._renderer = None if self._as_it_is or rendering == _AS_CANONICAL else Renderer(rendering)
-        self._collector = None if context.keep is None else Collector(context.keep, snapshots=self._snapshots)
+        plain = self._as_it_is or rendering is CANONICAL or rendering == CANONICAL
+        self._renderer = None if plain else Renderer(rendering)
+        self._collector = None if context.keep is None else Collector(context.keep, snapshots=context.snapshots)
         self._simple = not self._as_it_is and self._renderer is None and self._collector is None
         self._bytes = BytePath(self._normalizer) if context.byte_path and self._simple else None
 
@@ -186,13 +190,12 @@ class StreamPipeline(_Reader):
         path, at = self._bytes, 0
         try:
             text = self._parser.join(data)
-            if path is not None:
-                path.begin()
             while at < len(text) and not self._ended:
                 taken = None if path is None else path.take(text, at)
                 if taken is not None:
                     at, leaving, kind = taken
-                    self._mark(kind, now)
+                    if kind is not self._marked:
+                        self._mark(kind, now)
                     out.append(leaving)
                     continue
                 end = text.find(b"\n\n", at)
@@ -272,7 +275,9 @@ class StreamPipeline(_Reader):
     def _write(self, chunks: list[Chunk], now: float, out: list[bytes]) -> None:
         """Chunks as this client's events."""
         for chunk in chunks:
-            self._mark(chunk.kind or kind_of(chunk.data), now)
+            kind = chunk.kind or kind_of(chunk.data)
+            if kind is not None and kind is not self._marked:
+                self._mark(kind, now)
         if self._collector is not None:
             for chunk in chunks:
                 self._collector.feed(chunk)
@@ -298,11 +303,11 @@ class WholePipeline(_Reader):
 
     def __init__(self, context: AnswerContext, timeline: Timeline) -> None:
         super().__init__(context, timeline)
-        self._given: list[bytes] = []
+        self._given: list[bytes] | None = [] if context.rendering.form == "passthrough" else None
 
     @cached_property
     def _aggregator(self) -> Aggregator:
-        return Aggregator(snapshots=self._snapshots)
+        return Aggregator(snapshots=self._context.snapshots)
 
     @property
     def done(self) -> bool:
@@ -311,9 +316,10 @@ class WholePipeline(_Reader):
 
     def feed(self, data: bytes, now: float) -> bytes:
         """Takes upstream bytes; always returns b""."""
-        if self._context.rendering.form == "passthrough":
+        if self._given is not None:
             self._given.append(data)
-        data = self._told(data)
+        if self._head is not None:
+            data = self._told(data)
         if not self._kept(data) and data and not self._ended:
             self._aggregate(self._events(data), now)
         return b""
@@ -326,8 +332,9 @@ class WholePipeline(_Reader):
         if self.error is not None:
             return b""
         body = self._whole_body(now) if self._json is not None else self._aggregated(now)
-        as_it_is = self._context.rendering.form == "passthrough" and self._json is not None
-        return b"".join(self._given) if as_it_is and self.error is None else body
+        if self._given is None or self._json is None or self.error is not None:
+            return body
+        return b"".join(self._given)
 
     def _aggregate(self, events: list[sse.Event], now: float) -> None:
         chunks: list[Chunk] = []
@@ -343,7 +350,9 @@ class WholePipeline(_Reader):
         self._settle()
         self._marked = None
         for chunk in chunks:
-            self._mark(chunk.kind or kind_of(chunk.data), now)
+            kind = chunk.kind or kind_of(chunk.data)
+            if kind is not None and kind is not self._marked:
+                self._mark(kind, now)
             self._aggregator.feed(chunk)
 
     def _aggregated(self, now: float) -> bytes:
@@ -370,12 +379,12 @@ class WholePipeline(_Reader):
             said = choice["message"]
             if said.get("reasoning_content"):
                 self._timeline.reasoning(now)
-            if answers(said):
+            if said.get("content") or answers(said):
                 self._timeline.answer(now)
         self._keep_messages(answer.body)
         rendered = render_whole(answer.body, self._context.rendering)
         if answer.same and rendered is answer.body:
-            return b"".join(self._json or ()).strip()
+            return self._joined.strip()
         return codec.dumps(rendered)
 
     def _keep_messages(self, body: dict[str, Any]) -> None:

@@ -49,7 +49,10 @@ def is_error(value: Any) -> bool:
         return True
     choices = value.get("choices")
     if isinstance(choices, list) and choices:
-        return any(isinstance(choice, dict) and bool(choice.get("error")) for choice in choices)
+        for choice in choices:  # noqa: SIM110 - nearly always one
+            if isinstance(choice, dict) and choice.get("error"):
+                return True
+        return False
     if _base_resp_failed(value):
         return True
     if "choices" in value:

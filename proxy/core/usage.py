@@ -4,14 +4,12 @@
 `prompt_tokens_details.cached_tokens` is part of the prompt. Unknown keys are kept.
 """
 
-from collections.abc import Iterable
 from typing import Any, Literal
 
 Excludes = Literal["auto", "yes", "no"]
 
-_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 _DETAILS = (("completion_tokens_details", "reasoning_tokens"), ("prompt_tokens_details", "cached_tokens"))
-_OWN_KEYS = frozenset({*_COUNTS, *(group for group, _ in _DETAILS)})
+_OWN_KEYS = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", *(group for group, _ in _DETAILS)})
 _TOO_MANY = 2**53  # no count of tokens is beyond what every client's numbers hold
 
 
@@ -20,10 +18,11 @@ def find(chunk: dict[str, Any]) -> dict[str, Any] | None:
 
     It stands in `usage`, in the first choice, or in the host's own object beside them, whose key begins with `x_`.
     """
-    if (usage := _counts(chunk)) is not None:
+    if "usage" in chunk and (usage := _counts(chunk)) is not None:
         return usage
     choices = chunk.get("choices")
-    if isinstance(choices, list) and choices and (usage := _counts(choices[0])) is not None:
+    first = choices[0] if isinstance(choices, list) and choices else None
+    if isinstance(first, dict) and "usage" in first and (usage := _counts(first)) is not None:
         return usage
     for key, value in chunk.items():
         if key[:2] == "x_" and (usage := _counts(value)) is not None:
@@ -33,7 +32,11 @@ def find(chunk: dict[str, Any]) -> dict[str, Any] | None:
 
 def _counts(place: Any) -> dict[str, Any] | None:
     usage = place.get("usage") if isinstance(place, dict) else None
-    return usage if isinstance(usage, dict) and any(value is not None for value in usage.values()) else None
+    if isinstance(usage, dict):
+        for value in usage.values():
+            if value is not None:
+                return usage
+    return None
 
 
 def canonical(usage: dict[str, Any], excludes: Excludes = "auto") -> dict[str, Any]:
@@ -66,20 +69,18 @@ def canonical(usage: dict[str, Any], excludes: Excludes = "auto") -> dict[str, A
 
 def is_canonical(usage: dict[str, Any], excludes: Excludes = "auto") -> bool:
     """Whether counts are OpenAI's at first sight; no means that only a closer look tells."""
-    return excludes != "yes" and usage.keys() <= _OWN_KEYS and _adds_up(usage)
-
-
-def _adds_up(usage: dict[str, Any]) -> bool:
-    """Whether counts in OpenAI's own places say all that they must, so that nothing has to change."""
-    counts: Iterable[Any] = map(usage.get, _COUNTS)
-    prompt, completion, total = counts
-    if not (_is_count(prompt) and _is_count(completion) and _is_count(total)):
+    if excludes == "yes" or not _OWN_KEYS.issuperset(usage):
+        return False
+    prompt, completion, total = usage.get("prompt_tokens"), usage.get("completion_tokens"), usage.get("total_tokens")
+    if prompt.__class__ is not int or completion.__class__ is not int or total.__class__ is not int:
+        return False
+    if prompt < 0 or completion < 0 or total != prompt + completion or not 0 < total < _TOO_MANY:
         return False
     for group, key in _DETAILS:
         details = usage.get(group)
         if details is not None and not (details.__class__ is dict and _is_count(details.get(key, 0))):
             return False
-    return bool(total) and total == prompt + completion
+    return True
 
 
 def _is_count(value: Any) -> bool:

@@ -1,5 +1,6 @@
 """A whole answer as a provider sends it → the canonical one: the same road as a stream, all at once (contract C12)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from proxy.core import usage
@@ -22,18 +23,19 @@ class WholeAnswer:
     Raises UpstreamError where the value reports an error or is no completion.
     """
 
+    body: dict[str, Any]
+    usage: dict[str, Any] | None
+    finish_reason: str
+    model: str | None
+    """By the upstream's own word."""
+    odd: Sequence[str] = ()
+    source: str | None = None
+    unclosed = False
+    """Whether a message ended inside a block of reasoning."""
+
     def __init__(self, value: Any, context: AnswerContext) -> None:
-        self.odd: list[str] = []
-        self.source: str | None = None
-        self.unclosed = False
-        """Whether a message ended inside a block of reasoning."""
-        self._reader = context.reading()
+        self._reader = context.reader or context.reading()
         self._context = context
-        self.body: dict[str, Any]
-        self.usage: dict[str, Any] | None
-        self.finish_reason: str
-        self.model: str | None
-        """By the upstream's own word."""
         self.same = self._is_canonical(value)
         if self.same:
             self.body, self.usage = value, value.get("usage")
@@ -43,7 +45,7 @@ class WholeAnswer:
 
     def _is_canonical(self, value: Any) -> bool:
         """Whether a whole answer is canonical at first sight; no means that only a closer look tells."""
-        if value.__class__ is not dict or not value.keys() <= _PLAIN_KEYS or not is_framed(value):
+        if value.__class__ is not dict or not _PLAIN_KEYS.issuperset(value) or not is_framed(value):
             return False
         choices, counts = value.get("choices"), value.get("usage")
         if choices.__class__ is not list or not choices:
@@ -52,7 +54,10 @@ class WholeAnswer:
             excludes = self._reader.dialect.usage.completion_excludes_reasoning
             if counts.__class__ is not dict or not usage.is_canonical(counts, excludes):
                 return False
-        return all(map(self._is_plain, choices))
+        for choice in choices:  # noqa: SIM110 - a generator costs more than the look
+            if not self._is_plain(choice):
+                return False
+        return True
 
     def _read(self, value: Any) -> None:
         if is_error(value):
@@ -95,7 +100,7 @@ class WholeAnswer:
         state = Choice(self._reader, index, seed=envelope.seed)
         word = given.get("finish_reason")
         spoken = state.read_whole(said, word)
-        self.odd += state.odd
+        self.odd = [*self.odd, *state.odd]
         self.unclosed = self.unclosed or state.unclosed
         self.source = self.source or state.source
         reason = state.reason(word) or inferred(called=state.calls.made)
@@ -118,7 +123,7 @@ class WholeAnswer:
         if given.__class__ is not dict:
             return False
         word, said = given.get("finish_reason"), given.get("message")
-        if not given.keys() <= _PLAIN_CHOICE or said.__class__ is not dict or given.get("index").__class__ is not int:
+        if not _PLAIN_CHOICE.issuperset(given) or said.__class__ is not dict or given.get("index").__class__ is not int:
             return False
         if word.__class__ is not str or word not in REASONS or word in self._reader.dialect.finish_reason.map:
             return False

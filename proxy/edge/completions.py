@@ -4,10 +4,11 @@ import hashlib
 import random
 import re
 from collections.abc import Callable, Coroutine, Sequence
+from itertools import repeat
 from typing import Any
 
 from proxy.core.errors import MethodNotAllowed, ModelNotFound, RouteNotFound
-from proxy.core.render import Rendering
+from proxy.core.render import CANONICAL, Rendering
 from proxy.core.timeline import Timeline
 from proxy.edge import bodies, heads, keys, origins
 from proxy.edge.client_request import ClientRequest
@@ -21,7 +22,6 @@ from proxy.upstream.memory import Recall
 
 CHAT = "/chat/completions"
 _LISTS = "/models"
-_AS_CANONICAL = Rendering()
 _RELAYED = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.:-]*)+")
 """Paths below /v1 that are passed on: no empty, dotted or encoded segment, which could leave the provider's base URL."""
 
@@ -65,10 +65,8 @@ class _Call:
         service, headers, exchange = self._service, self._client.headers, self._exchange
         state = service.state
         chat = self._path == CHAT
-        if not chat and not _RELAYED.fullmatch(self._path):
-            raise RouteNotFound("There is nothing at this path.")
-        if self._path.startswith(_LISTS):
-            raise MethodNotAllowed("This path takes GET.")
+        if not chat:
+            _judge_path(self._path)
         caller = keys.identify(headers, state.settings.clients)
         if caller.client is not None:
             exchange.key_id = state.key_ids[caller.client.name]
@@ -87,7 +85,7 @@ class _Call:
         exchange.target = aims[0].metrics
         self._left = service.limiter.enter(caller.client, exchange, state.settings.server.limits)
         own = caller.client.render if caller.client is not None else None
-        rendering = wanted or own or match.route.render or _AS_CANONICAL
+        rendering = wanted or own or match.route.render or CANONICAL
         kind = (Kind.STREAM if exchange.stream else Kind.WHOLE) if chat else Kind.RAW
         return Plan(
             self._path,
@@ -113,7 +111,7 @@ class _Call:
         service, recall = self._service, None
         if chat and served.keeps:
             recall = Recall(service.memory, _digest(caller), body["messages"], keeps=True)
-        asked = Asked(state, service.seen, body, rendering, recall)
+        asked = Asked(service, state, body, rendering, recall)
         aims = served.aims
         if len(aims) > 1:
             order = ordered(
@@ -125,9 +123,16 @@ class _Call:
             )
             found = {id(aim.resolved): aim for aim in aims}
             aims = tuple([found[id(resolved)] for resolved in order])
-        if chat:
-            return [ChatQuestion(aim, asked, service.healings) for aim in aims]
-        return [RawQuestion(aim, asked) for aim in aims]
+        question = ChatQuestion if chat else RawQuestion
+        return list(map(question, aims, repeat(asked)))
+
+
+def _judge_path(path: str) -> None:
+    """Raises the error that a path deserves which nothing can be relayed from."""
+    if not _RELAYED.fullmatch(path):
+        raise RouteNotFound("There is nothing at this path.")
+    if path.startswith(_LISTS):
+        raise MethodNotAllowed("This path takes GET.")
 
 
 def _digest(caller: keys.Caller) -> bytes:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from proxy.core.codec import dumps
 from proxy.core.context import AnswerContext
@@ -12,25 +12,24 @@ from proxy.core.request import prepare
 from proxy.core.stream import StreamPipeline, WholePipeline
 from proxy.core.timeline import Timeline
 from proxy.edge import bodies, heads
-from proxy.edge.service import Aim, State
+from proxy.edge.service import Aim, Service, State
 from proxy.upstream.attempt import EVENT_STREAM, Collector, Pipeline
 from proxy.upstream.engine import UpstreamResponse
-from proxy.upstream.healing import Healings, Mending
+from proxy.upstream.healing import Mending
 from proxy.upstream.memory import Recall
 from proxy.upstream.raw import RawPipeline
-from proxy.upstream.seen import Seen
 
 
 class Asked:
     """A judged request, as it is before any target is asked. `recall`: None where no target's memory is on."""
 
-    __slots__ = ("body", "mending", "recall", "rendering", "seen", "state")
+    __slots__ = ("body", "mending", "recall", "rendering", "service", "state")
 
     def __init__(
-        self, state: State, seen: Seen, body: dict[str, Any], rendering: Rendering, recall: Recall | None
+        self, service: Service, state: State, body: dict[str, Any], rendering: Rendering, recall: Recall | None
     ) -> None:
+        self.service = service
         self.state = state
-        self.seen = seen
         self.body = body
         self.rendering = rendering
         self.recall = recall
@@ -54,6 +53,9 @@ class RawQuestion:
         *("mending", "metrics", "model", "notes", "provider"),
     )
 
+    understood: ClassVar[bool] = False
+    """Whether the body is ours to understand, so that a refusal of it can be mended."""
+
     def __init__(self, aim: Aim, asked: Asked) -> None:
         self._aim = aim
         self._asked = asked
@@ -63,6 +65,8 @@ class RawQuestion:
         self.metrics = aim.metrics
         self.health = aim.health
         self.mending: Mending | None = None
+        if self.understood and aim.manner.history.self_heal:
+            self.mending = Mending(asked.service.healings, self.provider.name, self.model, aim.manner, aim.metrics)
         self.body = b""
         self.notes: tuple[str, ...] = ()
         self.content_type: str | None = None
@@ -93,11 +97,8 @@ class ChatQuestion(RawQuestion):
 
     __slots__ = ("_context",)
 
-    def __init__(self, aim: Aim, asked: Asked, healings: Healings) -> None:
-        super().__init__(aim, asked)
-        self._context: AnswerContext
-        if aim.manner.history.self_heal:
-            self.mending = Mending(healings, self.provider.name, self.model, aim.manner, aim.metrics)
+    understood: ClassVar[bool] = True
+    _context: AnswerContext
 
     def ask(self) -> Self:
         """This, with the body that the target gets. Raises RequestInvalid where it cannot be expressed."""
@@ -109,7 +110,7 @@ class ChatQuestion(RawQuestion):
             if messages is not body["messages"]:
                 body = {**body, "messages": messages}
         verbatim = asked.rendering.form == "passthrough"
-        seen = asked.seen.source(self.provider.name, self.model)
+        seen = asked.service.seen.source(self.provider.name, self.model)
         prepared = prepare(body, manner, model=self.model, seen_field=seen, verbatim=verbatim)
         asked.mending = mending
         if mending is not None:
@@ -127,7 +128,7 @@ class ChatQuestion(RawQuestion):
     def _reading(self, dialect: Dialect, rendering: Rendering, *, thinking: bool) -> AnswerContext:
         """How the answer is to be read: kept from one request to the next, as most are read alike."""
         asked, contexts = self._asked, self._aim.contexts
-        include_usage = bodies.wants_usage(asked.body)
+        include_usage = "stream_options" in asked.body and bodies.wants_usage(asked.body)
         known = contexts.get((thinking, include_usage))
         if (
             known is not None
@@ -160,7 +161,7 @@ class ChatQuestion(RawQuestion):
     def learn(self, source: str | None) -> None:
         """After a good answer: where reasoning was seen."""
         if source is not None:
-            self._asked.seen.learn(self.provider.name, self.model, source)
+            self._asked.service.seen.learn(self.provider.name, self.model, source)
 
 
 def _fresh() -> tuple[str, int]:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from proxy.core.byte_path import CREDIT, MAX_FRAMES, PROBE, BytePath, Frame
+from proxy.core import byte_path
+from proxy.core.byte_path import CREDIT, MAX_FRAMES, PATIENCE, PROBE, BytePath, Frame
 from proxy.core.dialect import Dialect, Tags
 from proxy.core.normalizer import Normalizer
 from tests.support.paths import both
@@ -26,7 +27,6 @@ class Stream:
 
     def send(self, value: Any, *, lead: bytes = b"data: ") -> tuple[bytes, bool]:
         block = lead + (value if isinstance(value, bytes) else dumped(value))
-        self.path.begin()
         taken = self.path.take(block + b"\n\n", 0)
         if taken is not None:
             assert taken[0] == len(block) + 2
@@ -46,6 +46,12 @@ class Stream:
 def test_the_second_event_of_a_kind_shows_the_frame_of_those_that_follow() -> None:
     found = Stream().said(*({"reasoning": one} for one in "abcd"))
     assert found == [({"reasoning_content": one}, one in "cd") for one in "abcd"]
+
+
+def test_a_short_stream_pays_for_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(byte_path, "PATIENCE", PATIENCE)
+    found = Stream().said(*({"reasoning": one} for one in "abcdef"))
+    assert [taken for _, taken in found] == [False] * PATIENCE + [True] * (6 - PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +132,6 @@ def test_one_bad_text_sends_its_run_to_the_parser_and_no_further_read() -> None:
     bad = event(dumped(chunk({"reasoning": "TEXT"})).replace(b"TEXT", rb"\ud83d"))
     assert stream.path.take(good + bad + good, 0) is None
     assert stream.path.take(good + bad + good, len(good + bad)) is None
-    stream.path.begin()
     assert stream.path.take(good, 0) is not None
 
 

@@ -62,3 +62,10 @@ def test_a_number_without_a_word_in_json_becomes_null() -> None:
         codec.dumps({"a": float("inf"), "b": 2**80, "c": [float("nan"), 1.5]})
         == b'{"a":null,"b":%d,"c":[null,1.5]}' % 2**80
     )
+
+
+@pytest.mark.parametrize("at", range(20))
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_big_integer_is_exact_wherever_it_begins(at: int, sign: str) -> None:
+    value = int(sign + "9" * 20)
+    assert codec.loads_exact(f'{{"pad":"{"x" * at}","n":{value}}}'.encode()) == {"pad": "x" * at, "n": value}
