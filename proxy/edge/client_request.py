@@ -126,7 +126,8 @@ class ClientRequest:
         if self._transport.is_closing():
             raise ClientGoneError
         self._watched = True
-        self.flow.resume_reading()  # a connection that is not read does not tell of its end
+        if self.flow.read_paused:
+            self.flow.resume_reading()  # a connection that is not read does not tell of its end
 
     def gone(self) -> bool:
         """Whether the cancellation that the task has just caught came from the client's leaving."""

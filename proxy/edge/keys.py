@@ -18,10 +18,8 @@ class Caller:
     key: str | None
     """What was presented; it reaches no log, and a provider only where its settings say so."""
 
-    @property
-    def allowed(self) -> tuple[str, ...] | None:
-        """Names or patterns of the models that this caller may use; None is all."""
-        return self.client.routes if self.client is not None else None
+    allowed: tuple[str, ...] | None = None
+    """Names or patterns of the models that this caller may use; None is all."""
 
 
 def presented(headers: dict[str, str]) -> str | None:
@@ -49,4 +47,4 @@ def identify(headers: dict[str, str], clients: Sequence[Client]) -> Caller:
             found = client
     if found is None:
         raise KeyInvalid("This key is not known here.")
-    return Caller(found, key)
+    return Caller(found, key, found.routes)
