@@ -273,7 +273,7 @@ class Choice:
                 self.source = "tags"
 
     def _close(self, spoken: Spoken, word: Any, *, entries: bool = True) -> None:
-        if self.splitter:
+        if self.splitter is not None and not self.literal:
             stopped = not self.calls.made and self.reason(word or "stop") == "stop"
             self._tagged(spoken, self.splitter.close(stopped=stopped))
             self.unclosed = self.splitter.inside
