@@ -6,8 +6,9 @@ r"""Events that differ from an already parsed one in nothing but a text, passed 
 A frame is what stands around the text of one event that took the short way. JSON is read from left to right, so that
 whatever stands between that head and that tail, if it is the inside of one JSON string, is that text, and all else is
 what was parsed before: no key, escape or space can hide. What the short way makes of such an event is known but for
-the text: a probe in its place shows it. Hosts that change something in each event (a padding, a time) have no frame
-that comes twice; their events are parsed.
+the text: a probe in its place shows it. A padding at the very end (`"obfuscation":"4Zx"}`) may differ as well: it is
+passed on by the parser, which does not read it. Hosts that change anything else in each event, such as a time, have no
+frame that comes twice; their events are parsed.
 """
 
 import re
@@ -32,6 +33,8 @@ PATIENCE = 4
 _PROBE = b'"' + PROBE.encode() + b'"'
 _PAYLOAD = re.compile(rb"data: ?")
 _INSIDE = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_PADDED = re.compile(rb'"obfuscation":"([0-9A-Za-z+/=_-]*"\})\Z')
+_PADDING = re.compile(rb'[0-9A-Za-z+/=_-]*"\}\n\n')
 _BETWEEN = b"|"
 _WHITE_END = b" |"
 _ESCAPE = b"\\"
@@ -118,6 +121,28 @@ class Frame:
         if len(self.left) > 2:  # noqa: PLR2004 - the text stands in more than one place
             return b"".join([text.join(self.left) for text in plain])
         return self.left[0] + self.glue.join(plain) + self.left[1]
+
+
+class PaddedFrame(Frame):
+    """One whose events end with a padding of their own. It takes one event at a time; `given` and `left` end before that."""
+
+    __slots__ = ("_padding",)
+
+    def texts(self, data: bytes, at: int) -> tuple[list[bytes], int]:
+        """The text of the event at `at`, which begins as this frame does, and the event's end."""
+        start = at + self.size
+        end = _end(data, start)
+        found = None
+        if end > start and data.startswith(self.tail, end):
+            found = _PADDING.match(data, end + len(self.tail))
+        if found is None:
+            return [], at
+        self._padding = found.group()
+        return [data[start:end]], found.end()
+
+    def leaving(self, texts: list[bytes], joined: bytes) -> bytes:
+        """What leaves for this text, with the event's own padding."""
+        return super().leaving(texts, joined) + self._padding
 
 
 class _Run:
@@ -232,17 +257,24 @@ class BytePath:
         payload = _PAYLOAD.match(block)
         if payload is None or b"\n" in block or _ESCAPE in block or _PROBE in block:
             return None
-        parts = block.split(b'"' + said.text.encode() + b'"')
-        if len(parts) != said.times + 1:
+        padded = _PADDED.search(block)
+        own = b"" if padded is None else padded.group(1)
+        parts = block.removesuffix(own).split(b'"' + said.text.encode() + b'"')
+        if len(parts) != said.times + 1 or (padded is not None and said.times > 1):
             return None
-        event = _PROBE.join(parts)[payload.end() :]
+        event = _PROBE.join(parts)[payload.end() :] + own
         would = self._normalizer.would_say(event)
         if would is None or would[0].text != PROBE or would[0][2:6] != said[2:6]:
             return None
-        left = (b"data: " + would[1]).split(_PROBE)
+        left = (b"data: " + would[1].removesuffix(own)).split(_PROBE)
         if len(left) == 1:
             return None
-        return Frame(_quoted(parts), _quoted(left), choice, said, verbatim=would[1] == event)
+        verbatim = would[1] == event
+        if padded is None:
+            return Frame(_quoted(parts, b"\n\n"), _quoted(left, b"\n\n"), choice, said, verbatim=verbatim)
+        if not left[-1].endswith(b'"obfuscation":"'):
+            return None
+        return PaddedFrame(_quoted(parts, b""), _quoted(left, b""), choice, said, verbatim=verbatim)
 
 
 def _end(data: bytes, start: int) -> int:
@@ -297,7 +329,7 @@ def _rewritten(text: bytes) -> bytes:
     return orjson.dumps(orjson.loads(b'"' + text + b'"'))[1:-1]
 
 
-def _quoted(parts: list[bytes]) -> list[bytes]:
-    """Parts of a block without the text and its quotes → with the quotes, and the blank line."""
+def _quoted(parts: list[bytes], end: bytes) -> list[bytes]:
+    """Parts of a block without the text and its quotes → with the quotes, and what ends them all."""
     first, *between, last = parts
-    return [first + b'"', *(b'"' + part + b'"' for part in between), b'"' + last + b"\n\n"]
+    return [first + b'"', *(b'"' + part + b'"' for part in between), b'"' + last + end]

@@ -80,6 +80,9 @@ _KEYS = [
     (b'"choices"', rb'"note":"\"choices\":[{}]","choices"'),
     (_REST, _REST[:-1] + b',"usage":{"prompt_tokens":1,"completion_tokens":2}}'),
 ]
+_paddings = st.sampled_from(
+    [b"", b"x", b"4Zx", b"a+/=_-", b"a", rb"\u0061", b"a b", b'","choices":[],"x":"', b'"', b"\n\n"]
+)
 
 
 @st.composite
@@ -89,8 +92,11 @@ def _events(draw: st.DrawFn) -> bytes:
     for _ in range(draw(st.integers(1, 3))):
         delta = draw(st.sampled_from(_DELTAS))
         lead = draw(st.sampled_from([b"data: ", b"data: ", b"data:"]))
+        padded = draw(st.booleans())
         for text in draw(st.lists(_harmless | _written, min_size=3, max_size=9)):
             event = _FRAME + delta.replace(b"%s", text) + _REST
+            if padded:
+                event = event[:-1] + b',"obfuscation":"%s"}' % draw(_paddings)
             if draw(st.integers(0, 9)) == 0:
                 event = event.replace(*draw(st.sampled_from(_KEYS)))
             out.append(lead + event + b"\n\n")

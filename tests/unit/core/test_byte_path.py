@@ -166,6 +166,40 @@ def test_a_host_that_changes_something_in_every_event_is_soon_left_alone() -> No
     assert len(stream.path._frames) <= CREDIT
 
 
+@pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "content"])
+def test_a_padding_at_the_end_of_each_event_may_differ(key: str) -> None:
+    stream = Stream({"content": "<think>a"}) if key == "content" else Stream()
+    events = [chunk({key: f"w{at}"}, obfuscation="x" * (7 - at)) for at in range(6)]
+    found = [stream.send(one) for one in events]
+    left = [chunk({"reasoning_content": f"w{at}"}, obfuscation="x" * (7 - at)) for at in range(6)]
+    assert [out for out, _ in found] == [event(one) for one in left]
+    assert [taken for _, taken in found] == [False, False, True, True, True, True]
+
+
+@pytest.mark.parametrize(
+    "end", [b'"x\\n"}', b'"x y"}', b'"x","usage":{}}', b'"x"} ', b'"x"]', b'"",""}', b"null}", b'"x', b"1}"]
+)
+def test_what_is_no_padding_is_parsed(end: bytes) -> None:
+    stream = Stream()
+    padded = dumped(chunk({"reasoning": "a"}, obfuscation="END"))
+    stream.send(padded)
+    stream.send(padded)
+    assert stream.send(padded)[1]
+    assert stream.path.take(b"data: " + padded.replace(b'"END"}', end) + b"\n\n", 0) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        chunk({"reasoning": "a", "reasoning_content": "a"}, obfuscation="x"),
+        {key: value for key, value in chunk({"reasoning": "a"}, obfuscation="x").items() if key != "model"},
+    ],
+)
+def test_a_padded_event_of_which_more_changes_gives_no_frame(value: dict[str, Any]) -> None:
+    stream = Stream()
+    assert [stream.send(value)[1] for _ in range(4)] == [False] * 4
+
+
 def test_frames_are_few() -> None:
     stream = Stream()
     for key in ("reasoning", "thinking", "thought", "think", "reasoning_text", "thinking_content"):
