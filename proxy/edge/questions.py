@@ -13,11 +13,12 @@ from proxy.core.stream import StreamPipeline, WholePipeline
 from proxy.core.timeline import Timeline
 from proxy.edge import bodies, heads
 from proxy.edge.service import Aim, Service, State
-from proxy.upstream.attempt import EVENT_STREAM, Collector, Pipeline
+from proxy.upstream.attempt import EVENT_STREAM
 from proxy.upstream.engine import UpstreamResponse
 from proxy.upstream.healing import Mending
 from proxy.upstream.memory import Recall
 from proxy.upstream.raw import RawPipeline
+from proxy.upstream.reading import Collector, Pipeline
 
 
 class Asked:

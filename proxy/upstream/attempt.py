@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import Protocol
 
 from proxy.core.errors import ProxyError, UpstreamError, UpstreamProtocol, UpstreamTimeout
@@ -16,6 +17,7 @@ from proxy.upstream.deadline import FIRST_ANSWER, FIRST_TOKEN, Deadline
 from proxy.upstream.engine import Engine, UpstreamResponse
 from proxy.upstream.healing import Mending
 from proxy.upstream.health import TargetHealth
+from proxy.upstream.reading import Collector, Pipeline
 from proxy.upstream.refusal import outcome_of, payload, retry_after
 
 ERROR_BODY_BYTES = 64 * 1024
@@ -34,33 +36,6 @@ class Kind(StrEnum):
 
     # A look-up by a member must not call Python's own `Enum.__hash__`.
     __hash__ = str.__hash__
-
-
-class Pipeline(Protocol):
-    """Upstream bytes → client bytes, for one answer that is passed on as it comes."""
-
-    begun: bool
-    done: bool
-    error: ProxyError | None
-    source: str | None
-    """Where reasoning was seen."""
-
-    def feed(self, data: bytes, now: float) -> bytes: ...
-    def close(self, now: float, error: ProxyError | None = None) -> bytes: ...
-
-
-class Collector(Protocol):
-    """Upstream bytes → one body, given by `close`."""
-
-    error: ProxyError | None
-    source: str | None
-
-    @property
-    def done(self) -> bool:
-        """Nothing that may still come counts."""
-
-    def feed(self, data: bytes, now: float) -> bytes: ...
-    def close(self, now: float, error: ProxyError | None = None) -> bytes: ...
 
 
 class Sink(Protocol):
@@ -139,6 +114,10 @@ class Attempt:
     _content_type = EVENT_STREAM
     _censor: authority.Censor | None = None
     _complete = False
+    _status = 200
+    _answering = False
+    _slow = False
+    _raised: Exception | None = None
 
     def __init__(
         self,
@@ -251,59 +230,77 @@ class Attempt:
         return error
 
     async def _pass_on(self, response: UpstreamResponse, pipeline: Pipeline) -> None:
-        sink, clock, exchange, deadline = self._sink, self._clock, self._exchange, self.deadline
+        sink, deadline = self._sink, self.deadline
         self._pipeline = pipeline
+        self._status = response.status
         self._content_type = self._question.content_type or response.content_type
         if self._question.content_type is None:
             self._censor = authority.Censor(self._hidden())
-        censored, answering = self._censor is not None, False
         deadline.wait = FIRST_TOKEN
         self.outcome = _PROTOCOL_ERROR
+        take = partial(self._arrived, pipeline)
         while data := await response.read():
-            now = clock()
-            out = pipeline.feed(data, now)
-            after = clock()
-            exchange.core_s += after - now
-            if not answering and (exchange.content_read is None or self._timeline.first_answer is not None):
-                answering = self._progress(response, pipeline, now)
-            if censored or pipeline.error is not None:
-                out = self._judged(out, pipeline)
-            if out:
-                (sink.write if pipeline.begun else sink.hold)(out)
+            if take(data):
+                await response.hand_on(take)
+            if self._raised is not None:
+                raise self._raised
             if pipeline.done:
                 self._complete = pipeline.error is None
                 break
-            if pipeline.begun:
-                # Before the first content a silent upstream is limited by first_token: it may be thinking unseen.
-                if sink.push():
-                    deadline.paused = True
-                    await sink.drained()
-                    deadline.paused, after = False, clock()
-                deadline.read_at = after
+            if self._slow:
+                deadline.paused = True
+                await sink.drained()
+                self._slow = deadline.paused = False
+                deadline.read_at = self._clock()
         if not pipeline.done:
-            self._close(response, pipeline)
-        self._concluded(response, pipeline)
+            self._close(pipeline)
+        self._concluded(pipeline)
         self._question.learn(pipeline.source)
 
-    def _close(self, response: UpstreamResponse, pipeline: Pipeline) -> None:
+    def _arrived(self, pipeline: Pipeline, data: bytes) -> bool:
+        """Passes one read on. False: the task has something to do before the next one. Raises nothing."""
+        exchange, sink, now = self._exchange, self._sink, self._clock()
+        try:
+            out = pipeline.feed(data, now)
+            after = self._clock()
+            exchange.core_s += after - now
+            if not self._answering and (exchange.content_read is None or self._timeline.first_answer is not None):
+                self._answering = self._progress(pipeline, now)
+            if self._censor is not None or pipeline.error is not None:
+                out = self._judged(out, pipeline)
+            begun = pipeline.begun
+            if out:
+                (sink.write if begun else sink.hold)(out)
+            if pipeline.done:
+                return False
+            if begun:
+                # Before the first content a silent upstream is limited by first_token: it may be thinking unseen.
+                self.deadline.read_at = after
+                self._slow = sink.push()
+        except Exception as error:  # noqa: BLE001 - whoever called is no task
+            self._raised = error
+            return False
+        return not self._slow
+
+    def _close(self, pipeline: Pipeline) -> None:
         """The answer has ended before its pipeline knew of it."""
         self._complete = True
         now = self._clock()
         out = pipeline.close(now)
-        self._progress(response, pipeline, now)
+        self._progress(pipeline, now)
         if self._censor is not None or pipeline.error is not None:
             out = self._judged(out, pipeline)
         if out:
             (self._sink.write if pipeline.begun else self._sink.hold)(out)
 
-    def _progress(self, response: UpstreamResponse, pipeline: Pipeline, now: float) -> bool:
+    def _progress(self, pipeline: Pipeline, now: float) -> bool:
         """Follows an answer up to its first text; True once it is there."""
         if pipeline.begun and self._exchange.content_read is None:
             self._exchange.content_read = now
             self._taken()
             self._question.settle()
             self.candidate.health.answered(self.candidate.model, self._began, now - self._began)
-            self._sink.begin(self._content_type, response.status)
+            self._sink.begin(self._content_type, self._status)
             if self._kind is Kind.RAW:
                 self.deadline.answering(now)
             else:
@@ -330,7 +327,7 @@ class Attempt:
                 raise pipeline.error
         return out
 
-    def _concluded(self, response: UpstreamResponse, pipeline: Pipeline) -> None:
+    def _concluded(self, pipeline: Pipeline) -> None:
         if pipeline.error is not None:
             self.outcome = _outcome_of_error(pipeline.error)
             self._exchange.failed(pipeline.error)
@@ -339,7 +336,7 @@ class Attempt:
         self._taken()
         if not pipeline.begun:
             # An answer may be empty: a finish reason and nothing else.
-            self._sink.begin(self._content_type, response.status)
+            self._sink.begin(self._content_type, self._status)
 
     async def _collect(self, response: UpstreamResponse, collector: Collector) -> bytes:
         clock, exchange = self._clock, self._exchange

@@ -7,7 +7,7 @@ gives the body's bytes as they come out of the socket. Errors come out as the tr
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import httpx2
@@ -189,6 +189,11 @@ class LibraryResponse:
                 data = decoder.feed(data)
             if data:
                 return data
+
+    async def hand_on(self, take: Callable[[bytes], bool]) -> None:
+        """See `UpstreamResponse`."""
+        while (data := await self.read()) and take(data):
+            pass
 
     def release(self) -> None:
         """The answer is complete; the connection goes back once the upstream has ended the body too."""

@@ -32,6 +32,7 @@ class Answer:
         "_body",
         "_left_alone",
         "_reader",
+        "_take",
         "begun",
         "complete",
         "connection",
@@ -45,6 +46,7 @@ class Answer:
     def __init__(self, connection: "Connection") -> None:
         self.connection = connection
         self._reader: asyncio.Future[None] | None = None
+        self._take: Callable[[bytes], bool] | None = None
         self._left_alone: Callable[[], None] | None = None
         self._body = b""
         self.head: asyncio.Future[None] = connection.loop.create_future()
@@ -81,6 +83,16 @@ class Answer:
             self.connection.resume()
         return data
 
+    async def hand_on(self, take: Callable[[bytes], bool]) -> None:
+        """Calls `take` in the very read of the socket, until it gives False or there is something else for `read`."""
+        if self._body or self.complete or self.error is not None:
+            return
+        self._take, self._reader = take, self.connection.loop.create_future()
+        try:
+            await self._reader
+        finally:
+            self._take = None
+
     def broken(self, error: BrokenError) -> Exception:
         """What a reader is told of an answer that cannot come to its end."""
         return error
@@ -103,10 +115,15 @@ class Answer:
         if self._left_alone is not None:
             return False
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        reader = self._reader
+        if self._take is not None and reader is not None and not reader.done():  # done: its task was cancelled
+            if not self._take(data):
+                self.wake()
+            return False
         if self._body:
             data = self._body + data
         self._body = data
-        if self._reader is not None:
+        if reader is not None:
             self.wake()
         return len(data) > HIGH_WATER
 

@@ -1,5 +1,6 @@
 """What the attempts need of HTTP, and which engine gives it."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from proxy.settings.model import Provider
@@ -25,6 +26,12 @@ class UpstreamResponse(Protocol):
 
     async def read(self) -> bytes:
         """The next bytes of the body, b"" at its end. Raises UpstreamUnavailable, UpstreamProtocol."""
+
+    async def hand_on(self, take: Callable[[bytes], bool]) -> None:
+        """Calls `take` with what comes, as soon as it comes, until that gives False or nothing more comes.
+
+        Whatever comes after that, the end and what broke it too, is for `read`. `take` raises nothing.
+        """
 
     def release(self) -> None:
         """The answer is complete; its connection may be used again once the upstream has ended the body too."""

@@ -10,6 +10,7 @@ import socket
 import ssl
 import time
 from collections import deque
+from collections.abc import Callable
 from urllib.parse import quote, urlencode, urlsplit
 
 from proxy.core.errors import UpstreamProtocol, UpstreamTimeout, UpstreamUnavailable
@@ -287,6 +288,11 @@ class CodedResponse:
                 return data
             if data := decoder.feed(data):
                 return data
+
+    async def hand_on(self, take: Callable[[bytes], bool]) -> None:
+        """See `UpstreamResponse`."""
+        while (data := await self.read()) and take(data):
+            pass
 
 
 def _reason(error: OSError | UnicodeError) -> str:
