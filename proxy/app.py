@@ -33,6 +33,9 @@ SALT = "REASONING_PROXY_KEY_SALT"
 """How workers give one key the same id in their logs, where the configuration has no salt: hexadecimal digits."""
 SWITCH_S = 0.0005
 """How long a thread that makes the text of `/metrics` may hold the event loop up; Python's own is 5 ms."""
+COLLECTING = (700, 5, 1000)
+"""When Python looks for cycles among its youngest, younger and all objects. Requests leave none, and a look at all that
+a thousand open streams hold takes 40 ms, in which none of them gets anything: so it is rare."""
 CONFIG = "REASONING_PROXY_CONFIG"
 LISTEN, ADMIN = "REASONING_PROXY_LISTEN", "REASONING_PROXY_ADMIN"
 """How a worker learns of the addresses given on the command line."""
@@ -123,6 +126,7 @@ def _settle() -> None:
     """Streams are not held up: what is there from the start is never looked at for garbage, and threads take turns often."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECTING)
     sys.setswitchinterval(SWITCH_S)
 
 

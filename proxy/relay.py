@@ -206,6 +206,7 @@ class Outlet:
         """The client is gone, or has its answer: no timer is left behind."""
         if self._heartbeat is not None:
             self._heartbeat.stop()
+            self._heartbeat = None
 
     def _start(self) -> None:
         kind = self._content_type

@@ -133,6 +133,7 @@ class Exchange:
     def failed(self, error: ProxyError) -> None:
         """The request ends with this error."""
         self.error = error
+        error.__traceback__ = error.__context__ = None  # whose frames hold this exchange
         self.outcome = error.outcome
 
     @property

@@ -243,7 +243,10 @@ class Attempt:
             if take(data):
                 await response.hand_on(take)
             if self._raised is not None:
-                raise self._raised
+                try:
+                    raise self._raised
+                finally:
+                    self._raised = None  # whose frames hold this try
             if pipeline.done:
                 self._complete = pipeline.error is None
                 break

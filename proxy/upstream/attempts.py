@@ -66,7 +66,7 @@ class Attempts:
                 try:
                     return await self._try(candidate)
                 except UpstreamError as error:
-                    last = error
+                    last = error.with_traceback(None)  # whose frames would hold it, and all else of this request
                     if not error.retryable or self._sink.committed or self._interruption is not None:
                         raise
                     self._sink.drop()

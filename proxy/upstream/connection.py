@@ -17,10 +17,14 @@ MAX_HEAD_BYTES = 64 * 1024
 """Of the head of one answer, and of its trailers; twice what nginx takes by default."""
 
 
-class BrokenError(Exception):
-    """The peer closed the connection, or what it sends is no HTTP."""
+Break = Literal["closed", "protocol"]
+"""The peer closed the connection, or what it sends is no HTTP."""
 
-    def __init__(self, kind: Literal["closed", "protocol"]) -> None:
+
+class BrokenError(Exception):
+    """An answer cannot come to its end."""
+
+    def __init__(self, kind: Break) -> None:
         super().__init__(kind)
         self.kind = kind
 
@@ -49,8 +53,8 @@ class Answer:
         self._take: Callable[[bytes], bool] | None = None
         self._left_alone: Callable[[], None] | None = None
         self._body = b""
-        self.head: asyncio.Future[None] = connection.loop.create_future()
-        """Done when the head has arrived, or can no longer come."""
+        self.head: asyncio.Future[bool] = connection.loop.create_future()
+        """Done when the head has arrived, or can no longer come: which of the two."""
         self.status = 0
         self.fields: dict[bytes, bytes] = {}
         """The head. Lower-case names; the values of a repeated one are joined by commas."""
@@ -60,7 +64,7 @@ class Answer:
         """Whether all of it has arrived."""
         self.ended = False
         """Whether all of it has been read."""
-        self.error: BrokenError | None = None
+        self.error: Break | None = None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -93,9 +97,9 @@ class Answer:
         finally:
             self._take = None
 
-    def broken(self, error: BrokenError) -> Exception:
+    def broken(self, how: Break) -> Exception:
         """What a reader is told of an answer that cannot come to its end."""
-        return error
+        return BrokenError(how)
 
     def discard(self, ended: Callable[[], None]) -> None:
         """The rest is of no interest; its end frees the connection. `ended` is called once no more will come."""
@@ -161,18 +165,20 @@ class Connection(asyncio.Protocol):
         """Sends a whole request and waits for the head of its answer. Raises BrokenError."""
         # The future of the head is the answer's own: the next exchange may begin before this task has seen its result.
         self._answer = answer
-        if self._parser is None:
-            self._parser = httptools.HttpResponseParser(self)
         self._bare_bytes = 0
         self._framed = self._surplus = self._reusable = False
         if self._transport is None or self._transport.is_closing():
             raise BrokenError("closed")
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
         try:
             self._transport.write(request)
-            await answer.head
+            arrived = await answer.head
         except BaseException:
             answer.abort()
             raise
+        if not arrived:
+            raise BrokenError(answer.error or "closed")
 
     def resume(self) -> None:
         """The reader has caught up."""
@@ -214,7 +220,7 @@ class Connection(asyncio.Protocol):
                 self._feed(data)
         except (httptools.HttpParserUpgrade, httptools.HttpParserError):
             self._hand_over(answer)
-            self._fail(BrokenError("protocol"))
+            self._fail("protocol")
             return
         if self._pieces:
             self._hand_over(answer)
@@ -230,7 +236,8 @@ class Connection(asyncio.Protocol):
                 answer.complete = True  # a body without a length ends with its connection (RFC 9112, section 6.3)
                 answer.wake()
             else:
-                self._fail(BrokenError("closed"))
+                self._fail("closed")
+        self._parser = self._answer = None  # which hold this connection
         self._on_gone(self)
 
     def _hand_over(self, answer: Answer) -> None:
@@ -285,7 +292,7 @@ class Connection(asyncio.Protocol):
             self._fields = None
             self._bare_bytes = 0
             if not answer.head.done():
-                answer.head.set_result(None)
+                answer.head.set_result(True)
 
     def on_message_complete(self) -> None:
         answer = self._answer
@@ -307,12 +314,12 @@ class Connection(asyncio.Protocol):
         else:
             self.close()
 
-    def _fail(self, error: BrokenError) -> None:
+    def _fail(self, how: Break) -> None:
         answer = self._answer
         if answer is not None and answer.error is None:
-            answer.error = error
+            answer.error = how
             if not answer.head.done():
-                answer.head.set_exception(error)
+                answer.head.set_result(False)
             answer.wake()
         self.abort()
 

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from proxy.core.errors import UpstreamProtocol, UpstreamTimeout, UpstreamUnavailable
 from proxy.settings.model import Provider
 from proxy.upstream.authority import Head, Heads
-from proxy.upstream.connection import Answer, BrokenError, Connection
+from proxy.upstream.connection import Answer, Break, BrokenError, Connection
 from proxy.upstream.deadline import Deadlines
 from proxy.upstream.decoding import Decoder, decoder_of
 from proxy.upstream.tls import tls_of
@@ -234,9 +234,9 @@ class WireResponse(Answer):
         """See `UpstreamResponse.content_type`."""
         return self.fields.get(b"content-type", b"").decode("latin-1")
 
-    def broken(self, error: BrokenError) -> UpstreamUnavailable:
+    def broken(self, how: Break) -> UpstreamUnavailable:
         """See `Answer.broken`."""
-        del error
+        del how
         return UpstreamUnavailable(f"Provider {self._engine.name!r} broke off in the middle of its answer.")
 
     def release(self) -> None:
