@@ -30,7 +30,7 @@ class UpstreamResponse(Protocol):
     async def hand_on(self, take: Callable[[bytes], bool]) -> None:
         """Calls `take` with what comes, as soon as it comes, until that gives False or nothing more comes.
 
-        Whatever comes after that, the end and what broke it too, is for `read`. `take` raises nothing.
+        What comes after that, and the end, is for `read`. Raises as `read` does; `take` raises nothing.
         """
 
     def release(self) -> None:
