@@ -9,19 +9,25 @@ from proxy.edge.client_request import ClientRequest
 _JSON = "application/json"
 
 
-async def read(client: ClientRequest, limit: int) -> bytes:
-    """The whole body. Raises RequestTooLarge above `limit` bytes, ClientGoneError where the client leaves."""
-    headers = client.headers
-    kind, coding = headers.get("content-type"), headers.get("content-encoding")
+def judge_head(headers: dict[str, str]) -> None:
+    """What a head says of its body. Raises RequestInvalid where that cannot be relayed."""
+    kind = headers.get("content-type")
     if kind is not None and kind != _JSON and kind.lower().startswith("multipart/"):
         raise RequestInvalid("Multipart bodies are not relayed: send a JSON body with a `model`.", param="content-type")
-    if coding is not None and coding.lower() != "identity":
+    if "content-encoding" in headers and headers["content-encoding"].lower() != "identity":
         raise RequestInvalid("Send the body without a content-encoding.", param="content-encoding")
-    if client.arriving:
-        length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > limit:
-            raise _too_large(limit)
-        await client.arrival(limit)
+
+
+async def arrival(client: ClientRequest, limit: int) -> None:
+    """Waits for the whole body, or the client's leaving. Raises RequestTooLarge for one announced above `limit` bytes."""
+    length = client.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit:
+        raise _too_large(limit)
+    await client.arrival(limit)
+
+
+def taken(client: ClientRequest, limit: int) -> bytes:
+    """The whole body. Raises RequestTooLarge above `limit` bytes, ClientGoneError where the client has left."""
     if client.size > limit:
         raise _too_large(limit)
     return client.take()
@@ -54,7 +60,9 @@ def judge_chat(body: dict[str, Any]) -> None:
     """What a chat completion needs beyond `parse`. Raises RequestInvalid."""
     if not isinstance(body.get("messages"), list):
         raise RequestInvalid("`messages` must be a list.", param="messages")
-    options = body.get("stream_options")
+    if "stream_options" not in body:
+        return
+    options = body["stream_options"]
     if options is not None and not isinstance(options, dict):
         raise RequestInvalid("`stream_options` must be an object.", param="stream_options")
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
@@ -25,22 +24,13 @@ class ClientRequest:
     In its connection it stands where uvicorn has a `RequestResponseCycle`, and has those names of it that are read there.
     """
 
+    __slots__ = (
+        *("_body", "_chunked", "_connection", "_head", "_left", "_most", "_transport", "_waiter", "_watched"),
+        *("arriving", "disconnected", "flow", "headers", "keep_alive", "path", "response_complete", "response_started"),
+        *("size", "task"),
+    )
+
     task: asyncio.Task[None]
-    arriving = True
-    """Its body is not complete yet."""
-    size = 0
-    """Bytes of the body that are there."""
-    disconnected = False
-    response_started = False
-    response_complete = False
-    _body: bytes | bytearray = b""
-    _most = 0
-    """Bytes of a body that are waited for; with more than that it is too large."""
-    _waiter: asyncio.Future[None] | None = None
-    _watched = False
-    _left = False
-    _head = b""
-    _chunked = False
 
     def __init__(self, connection: "ClientConnection", path: str, headers: dict[str, str], keep_alive: bool) -> None:
         self._connection = connection
@@ -51,6 +41,21 @@ class ClientRequest:
         self.headers = headers
         """Lower-case name → value; of a repeated header the first."""
         self.keep_alive = keep_alive
+        self.arriving = True
+        """Its body is not complete yet."""
+        self.size = 0
+        """Bytes of the body that are there."""
+        self.disconnected = False
+        self.response_started = False
+        self.response_complete = False
+        self._body: bytes | bytearray = b""
+        self._most = 0
+        """Bytes of a body that are waited for; with more than that it is too large."""
+        self._waiter: asyncio.Future[None] | None = None
+        self._watched = False
+        self._left = False
+        self._head = b""
+        self._chunked = False
 
     def begin(self, answer: Callable[["ClientRequest"], Coroutine[Any, Any, None]]) -> None:
         """Its turn has come: `answer` runs in a task of its own."""
@@ -142,7 +147,7 @@ class ClientRequest:
         """A response of unknown length; its head leaves with its first piece."""
         self._chunked = status not in _BODILESS
         framing = "transfer-encoding: chunked\r\n\r\n" if self._chunked else "\r\n"
-        opening = _opening(status, tuple(self._connection.server_state.default_headers), self.keep_alive)
+        opening = _openings.of(status, self._connection.server_state.default_headers, self.keep_alive)
         self._head = f"{opening}{fields}{framing}".encode("latin-1", "replace")
 
     def write(self, data: bytes, last: bool = False) -> bool:
@@ -166,7 +171,7 @@ class ClientRequest:
         """A whole response, in one write."""
         if self.disconnected:
             return
-        opening = _opening(status, tuple(self._connection.server_state.default_headers), self.keep_alive)
+        opening = _openings.of(status, self._connection.server_state.default_headers, self.keep_alive)
         head = f"{opening}content-length: {len(body)}\r\n{fields}\r\n"
         self.response_started = True
         self._transport.write(head.encode("latin-1", "replace") + body)
@@ -198,8 +203,24 @@ class ClientRequest:
             self.whole(InternalError.status, "content-type: application/json\r\n", body)
 
 
-@lru_cache(maxsize=64)
-def _opening(status: int, defaults: tuple[tuple[bytes, bytes], ...], keep_alive: bool) -> str:
-    """How a head begins: the same for a second, which is how long the date stays."""
-    lines = [STATUS_LINE[status], *[b"%b: %b\r\n" % field for field in defaults]]
-    return b"".join(lines).decode("latin-1") + ("" if keep_alive else "connection: close\r\n")
+class _Openings:
+    """How heads begin: the same for a second, which is how long the web server keeps one list of fields with its date."""
+
+    __slots__ = ("_defaults", "_known")
+
+    def __init__(self) -> None:
+        self._defaults: list[tuple[bytes, bytes]] = []
+        self._known: dict[int, str] = {}
+        """By status, of connections that stay open; by its negative, of those that do not."""
+
+    def of(self, status: int, defaults: list[tuple[bytes, bytes]], keep_alive: bool) -> str:
+        if defaults is not self._defaults:
+            self._defaults, self._known = defaults, {}
+        key = status if keep_alive else -status
+        if key not in self._known:
+            lines = [STATUS_LINE[status], *[b"%b: %b\r\n" % field for field in defaults]]
+            self._known[key] = b"".join(lines).decode("latin-1") + ("" if keep_alive else "connection: close\r\n")
+        return self._known[key]
+
+
+_openings = _Openings()

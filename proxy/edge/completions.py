@@ -21,6 +21,7 @@ from proxy.upstream.attempts import Plan
 from proxy.upstream.memory import Recall
 
 CHAT = "/chat/completions"
+_STREAM, _WHOLE, _RAW = Kind.STREAM, Kind.WHOLE, Kind.RAW
 _LISTS = "/models"
 _RELAYED = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.:-]*)+")
 """Paths below /v1 that are passed on: no empty, dotted or encoded segment, which could leave the provider's base URL."""
@@ -31,12 +32,13 @@ class Completions:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._unmatched = service.metrics.unmatched()
 
     def __call__(self, client: ClientRequest) -> Coroutine[Any, Any, None]:
         """One request, from its head to its end."""
         service, headers = self._service, client.headers
         started = service.clock()
-        exchange = Exchange(heads.request_id_of(headers), started, service.metrics.unmatched(), Timeline(started))
+        exchange = Exchange(heads.request_id_of(headers), started, self._unmatched, Timeline(started))
         service.tracer.begin(exchange, headers, "/v1" + client.path)
         cors = service.state.settings.server.cors
         marks = "" if cors is None else origins.fields(cors, headers.get("origin"))
@@ -64,15 +66,21 @@ class _Call:
         """Reads and judges the request. Raises the error that it deserves."""
         service, headers, exchange = self._service, self._client.headers, self._exchange
         state = service.state
+        settings = state.settings
         chat = self._path == CHAT
         if not chat:
             _judge_path(self._path)
-        caller = keys.identify(headers, state.settings.clients)
-        if caller.client is not None:
-            exchange.key_id = state.key_ids[caller.client.name]
-            exchange.client = caller.client.name if state.settings.telemetry.client_names else None
-        wanted = heads.rendering_of(headers)
-        data = await bodies.read(self._client, state.settings.server.max_request_bytes)
+        caller = keys.identify(headers, settings.clients)
+        known = caller.client
+        if known is not None:
+            exchange.key_id = state.key_ids[known.name]
+            exchange.client = known.name if settings.telemetry.client_names else None
+        wanted = heads.rendering_of(headers[heads.RENDER]) if heads.RENDER in headers else None
+        bodies.judge_head(headers)
+        server = settings.server
+        if self._client.arriving:
+            await bodies.arrival(self._client, server.max_request_bytes)
+        data = bodies.taken(self._client, server.max_request_bytes)
         exchange.bytes_in = len(data)
         body = bodies.parse(data)
         if chat:
@@ -81,19 +89,20 @@ class _Call:
         served = state.served(body["model"], caller.allowed)
         if served is None:
             raise _not_found(state, body["model"], caller.allowed)
-        match, aims = served.match, service.aims(state, served)
+        route, aims = served.match.route, served.aims or service.aims(state, served)
         exchange.target = aims[0].metrics
-        self._left = service.limiter.enter(caller.client, exchange, state.settings.server.limits)
-        own = caller.client.render if caller.client is not None else None
-        rendering = wanted or own or match.route.render or CANONICAL
-        kind = (Kind.STREAM if exchange.stream else Kind.WHOLE) if chat else Kind.RAW
+        if known is not None or state.limited:
+            self._left = service.limiter.enter(known, exchange, server.limits)
+        own = None if known is None else known.render
+        rendering = wanted or own or route.render or CANONICAL
+        kind = (_STREAM if exchange.stream else _WHOLE) if chat else _RAW
         return Plan(
             self._path,
             kind,
             self._questions(state, served, caller, body, rendering, chat=chat),
-            match.route.retry.attempts,
-            match.route.retry.cooldown_s,
-            state.settings.server.heartbeat_s if kind is Kind.STREAM else 0.0,
+            route.retry.attempts,
+            route.retry.cooldown_s,
+            server.heartbeat_s if kind is _STREAM else 0.0,
             caller.key,
         )
 
@@ -124,7 +133,7 @@ class _Call:
             found = {id(aim.resolved): aim for aim in aims}
             aims = tuple([found[id(resolved)] for resolved in order])
         question = ChatQuestion if chat else RawQuestion
-        return list(map(question, aims, repeat(asked)))
+        return [question(aims[0], asked)] if len(aims) == 1 else list(map(question, aims, repeat(asked)))
 
 
 def _judge_path(path: str) -> None:

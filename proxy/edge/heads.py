@@ -8,6 +8,7 @@ from starlette.types import Scope
 from proxy.core.errors import RequestInvalid
 from proxy.core.render import Rendering, parse_rendering
 
+RENDER = "x-reasoning-render"
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -21,8 +22,9 @@ def headers_of(scope: Scope) -> dict[str, str]:
 
 def request_id_of(headers: dict[str, str]) -> str:
     """The caller's `x-request-id` if it is fit for headers and logs, else a new one."""
-    given = headers.get("x-request-id")
-    return given if given is not None and _SANE_ID.fullmatch(given) else f"req-{random.getrandbits(96):024x}"
+    if "x-request-id" in headers and _SANE_ID.fullmatch(headers["x-request-id"]):
+        return headers["x-request-id"]
+    return f"req-{random.getrandbits(96):024x}"
 
 
 def digits() -> str:
@@ -30,11 +32,8 @@ def digits() -> str:
     return f"{random.getrandbits(96):024x}"
 
 
-def rendering_of(headers: dict[str, str]) -> Rendering | None:
-    """The rendering that `X-Reasoning-Render` asks for. Raises RequestInvalid for a wrong one."""
-    text = headers.get("x-reasoning-render")
-    if text is None:
-        return None
+def rendering_of(text: str) -> Rendering:
+    """The rendering that a header `X-Reasoning-Render` asks for. Raises RequestInvalid for a wrong one."""
     try:
         return parse_rendering(text)
     except ValueError as error:

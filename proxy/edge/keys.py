@@ -26,7 +26,7 @@ def presented(headers: dict[str, str]) -> str | None:
     """The key of `Authorization: Bearer KEY` or `x-api-key: KEY`."""
     if "authorization" in headers:
         scheme, _, key = headers["authorization"].strip().partition(" ")
-        if scheme.lower() == "bearer" and (key := key.strip()):
+        if (scheme == "Bearer" or scheme.lower() == "bearer") and (key := key.strip()):
             return key
     return headers["x-api-key"].strip() or None if "x-api-key" in headers else None
 

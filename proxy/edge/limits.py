@@ -43,8 +43,6 @@ class Limiter:
 
     def enter(self, client: Client | None, exchange: Exchange, in_all: Limits) -> Callable[[], None]:
         """Counts a request; the result is called when it has ended. Raises RateLimited, and has then counted nothing."""
-        if client is None and not in_all.given:
-            return _nothing
         scopes = self._scopes(client, in_all)
         if not scopes:
             return _nothing

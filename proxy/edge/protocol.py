@@ -24,6 +24,8 @@ RELAYED = _PREFIX + "/"
 class ClientConnection(Intake):
     """A client's connection. An application with an attribute `relayed` gets there what is to be relayed."""
 
+    __slots__ = ("_relayed", "_running")
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._relayed = getattr(self.app, "relayed", None)
@@ -50,8 +52,14 @@ class ClientConnection(Intake):
         if self._relayed is None or parser.get_method() != b"POST" or not (path := _path_of(self.url)):
             self._uvicorns()
             return
-        keep_alive = parser.should_keep_alive() and parser.get_http_version() != "1.0"
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(self.headers)}
+        headers = {}
+        for name, value in self.headers:
+            key = name.decode()  # the parser lets nothing but ASCII pass
+            if key not in headers:
+                headers[key] = value.decode("latin-1")
+        keep_alive = parser.should_keep_alive()
+        if keep_alive and ("connection" in headers or "proxy-connection" in headers):  # else it is no 1.0
+            keep_alive = parser.get_http_version() != "1.0"
         before: Any = self.cycle
         request: Any = ClientRequest(self, path, headers, keep_alive)
         self.cycle = request

@@ -72,6 +72,8 @@ class State:
     """Unix time in seconds."""
     key_ids: Mapping[str, str]
     """Client's name → what stands for its key in logs."""
+    limited: bool
+    """Whether all requests together are limited."""
     _served: dict[str, Served] = field(default_factory=dict)
     _readers: dict[tuple[str, str, bool], DialectReader] = field(default_factory=dict)
 
@@ -105,7 +107,14 @@ class State:
         """Opens no connection yet."""
         used = {t.provider.name: t.provider for route in settings.routes for t in route.targets}
         engines = {name: engine_of(provider) for name, provider in used.items()}
-        return cls(settings, Table(settings.routes), engines, int(time.time()), _key_ids(settings, salt))
+        return cls(
+            settings,
+            Table(settings.routes),
+            engines,
+            int(time.time()),
+            _key_ids(settings, salt),
+            settings.server.limits.given,
+        )
 
 
 def refuse_too_many(settings: Settings) -> None:
