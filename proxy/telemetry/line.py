@@ -4,8 +4,8 @@ from typing import Any
 
 from proxy.core.errors import Outcome, ProxyError
 from proxy.telemetry.exchange import Exchange
-from proxy.telemetry.target import token_count
 
+_LEFT = Outcome.CLIENT_DISCONNECT
 _OUTCOMES = {outcome: outcome.value for outcome in Outcome}
 
 
@@ -29,7 +29,7 @@ def request_fields(stamp: str, exchange: Exchange) -> dict[str, Any]:
     fields["outcome"] = _OUTCOMES[outcome]
     if error is not None:
         fields["error_code"] = _own_code(error)
-    if outcome is Outcome.CLIENT_DISCONNECT:
+    if outcome is _LEFT:
         fields["phase"] = exchange.phase.value
     fields["attempts"] = exchange.attempts
     fields["fallback"] = exchange.targets > 1
@@ -72,7 +72,8 @@ def _add_tokens(fields: dict[str, Any], usage: dict[str, Any]) -> None:
     count = usage.get("completion_tokens")
     if count.__class__ is int and count > 0:
         fields["output_tokens"] = count
-    if details is not None and (count := token_count(details, "reasoning_tokens")):
+    count = details.get("reasoning_tokens") if details.__class__ is dict else None
+    if count.__class__ is int and count > 0:
         fields["reasoning_tokens"] = count
 
 

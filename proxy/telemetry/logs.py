@@ -13,6 +13,9 @@ from proxy.core.codec import dumps
 from proxy.telemetry.exchange import Exchange
 from proxy.telemetry.line import request_fields
 
+_SECOND_MS = 1000
+_MILLISECONDS = tuple([f"{n:03}Z" for n in range(_SECOND_MS)])
+
 
 class Log:
     """Writes lines to `out`."""
@@ -72,16 +75,17 @@ class _Stamp:
     """Times as text. Most lines come in the second of the line before, so that only its milliseconds are new."""
 
     def __init__(self) -> None:
-        self._second = ""
+        self._second = 0
+        """As milliseconds."""
         self._text = ""
 
     def now(self) -> str:
         """UTC, in milliseconds."""
-        milliseconds = str(time.time_ns() // 1_000_000)
-        second = milliseconds[:-3]
-        if second != self._second:
-            self._second, self._text = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(int(second)))
-        return f"{self._text}{milliseconds[-3:]}Z"
+        past = time.time_ns() // 1_000_000 - self._second
+        if not 0 <= past < _SECOND_MS:
+            second, past = divmod(self._second + past, _SECOND_MS)
+            self._second, self._text = second * _SECOND_MS, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        return self._text + _MILLISECONDS[past]
 
 
 def _first_line(record: logging.LogRecord) -> str:

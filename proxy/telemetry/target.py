@@ -12,6 +12,7 @@ from proxy.telemetry.registry import CounterSeries, HistogramSeries
 if TYPE_CHECKING:
     from proxy.telemetry.metrics import Metrics
 
+_OK = Outcome.OK
 REPORTED = "reported"
 """The `source` of token counts: the provider's own. There is no other: text is not counted into tokens here."""
 
@@ -149,7 +150,7 @@ class TargetMetrics:
             self._tokens(timeline.usage, counted, observed)
         if stream:
             self._stream(exchange, observed)
-        if timeline.first_answer is None or outcome is not Outcome.OK:
+        if timeline.first_answer is None or outcome is not _OK:
             self._unwell(exchange, counted)
         self._note(counted, observed)
         for note in exchange.notes:
@@ -203,7 +204,7 @@ class TargetMetrics:
         counted += (self._input, into), (self._output, out)
         observed += (self._request_input, into), (self._request_output, out)
         details = usage.get("prompt_tokens_details")
-        if details.__class__ is dict:
+        if details.__class__ is dict and details:
             if cached := token_count(details, "cached_tokens"):
                 counted.append((self._cached, cached))
             if written := token_count(details, "cache_write_tokens"):
@@ -212,7 +213,9 @@ class TargetMetrics:
             counted.append((self._cache_write, token_count(usage, "cache_creation_input_tokens")))
         details = usage.get("completion_tokens_details")
         if details.__class__ is dict and out:
-            reasoning = token_count(details, "reasoning_tokens")
+            reasoning = details.get("reasoning_tokens")
+            if reasoning.__class__ is not int or reasoning < 0:
+                reasoning = 0
             counted.append((self._reasoning_tokens, reasoning))
             observed.append((self._share, reasoning / out if reasoning < out else 1.0))
 
