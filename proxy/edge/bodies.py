@@ -50,7 +50,9 @@ def parse(data: bytes) -> dict[str, Any]:
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise RequestInvalid("`model` must be a non-empty string.", param="model")
-    stream = body.get("stream")
+    if "stream" not in body:
+        return body
+    stream = body["stream"]
     if stream is not None and not isinstance(stream, bool):
         raise RequestInvalid("`stream` must be true or false.", param="stream")
     return body

@@ -37,7 +37,8 @@ class Completions:
     def __call__(self, client: ClientRequest) -> Coroutine[Any, Any, None]:
         """One request, from its head to its end."""
         service, headers = self._service, client.headers
-        started = service.clock()
+        clock = service.clock
+        started = clock()
         exchange = Exchange(heads.request_id_of(headers), started, self._unmatched, Timeline(started))
         service.tracer.begin(exchange, headers, "/v1" + client.path)
         cors = service.state.settings.server.cors

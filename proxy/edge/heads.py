@@ -24,7 +24,7 @@ def request_id_of(headers: dict[str, str]) -> str:
     """The caller's `x-request-id` if it is fit for headers and logs, else a new one."""
     if "x-request-id" in headers and _SANE_ID.fullmatch(headers["x-request-id"]):
         return headers["x-request-id"]
-    return f"req-{random.getrandbits(96):024x}"
+    return "req-" + random.getrandbits(96).to_bytes(12, "big").hex()
 
 
 def digits() -> str:

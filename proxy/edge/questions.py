@@ -66,7 +66,7 @@ class RawQuestion:
         self.metrics = aim.metrics
         self.health = aim.health
         self.mending: Mending | None = None
-        if self.understood and aim.manner.history.self_heal:
+        if aim.manner.history.self_heal and self.understood:
             self.mending = Mending(asked.service.healings, self.provider.name, self.model, aim.manner, aim.metrics)
         self.body = b""
         self.notes: tuple[str, ...] = ()
@@ -111,8 +111,9 @@ class ChatQuestion(RawQuestion):
             if messages is not body["messages"]:
                 body = {**body, "messages": messages}
         verbatim = asked.rendering.form == "passthrough"
-        seen = asked.service.seen.source(self.provider.name, self.model)
-        prepared = prepare(body, manner, model=self.model, seen_field=seen, verbatim=verbatim)
+        model = self.model
+        seen = asked.service.seen.source(self.provider.name, model)
+        prepared = prepare(body, manner, model=model, seen_field=seen, verbatim=verbatim)
         asked.mending = mending
         if mending is not None:
             mending.sent = prepared.body
