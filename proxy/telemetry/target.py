@@ -145,7 +145,9 @@ class TargetMetrics:
         if exchange.asked is not None:
             observed.append((self._overhead_request, exchange.asked - start))
         if exchange.content_read is not None and timeline.first_sent is not None:
-            observed.append((self._overhead_first_chunk, max(0.0, timeline.first_sent - exchange.content_read)))
+            passed = timeline.first_sent - exchange.content_read
+            passed = passed if passed > 0.0 else 0.0  # noqa: FURB136 - `max` takes 1700 instructions (callgrind)
+            observed.append((self._overhead_first_chunk, passed))
         if timeline.usage:
             self._tokens(timeline.usage, counted, observed)
         if stream:
