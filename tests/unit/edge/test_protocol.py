@@ -13,8 +13,9 @@ from proxy.edge.protocol import ClientConnection
 from tests.support.connected import GET, POST, Wire, answered, connected, echo, settled
 
 
-def test_http_1_0_is_answered_and_the_connection_ends() -> None:
-    written, closed = answered(echo, POST.replace(b"HTTP/1.1\r\nhost: x", b"HTTP/1.0\r\nconnection: keep-alive"))
+@pytest.mark.parametrize("name", [b"connection", b"proxy-connection"])
+def test_http_1_0_is_answered_and_the_connection_ends(name: bytes) -> None:
+    written, closed = answered(echo, POST.replace(b"HTTP/1.1\r\nhost: x", b"HTTP/1.0\r\n%b: keep-alive" % name))
     assert written == [b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}"]
     assert closed
 
