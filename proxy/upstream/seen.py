@@ -20,7 +20,8 @@ class Seen:
         """A good answer had its reasoning there; None: it had none, which says nothing."""
         if source is None:
             return
-        self._sources[provider, model] = source
-        self._sources.move_to_end((provider, model))
+        key = (provider, model)
+        self._sources[key] = source
+        self._sources.move_to_end(key)
         if len(self._sources) > MOST:
             self._sources.popitem(last=False)
