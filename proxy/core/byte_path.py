@@ -27,8 +27,8 @@ MAX_FRAMES = 4
 """Reasoning and answer of two choices that take turns."""
 CREDIT = 4
 """Frames learned in vain, before no more are learned."""
-PATIENCE = 4
-"""Events of a kind that are parsed before one of them is learned from: that costs as much as parsing two."""
+PATIENCE = 8
+"""Events of a kind that are parsed before one of them is learned from: that costs as much as parsing three."""
 
 _PROBE = b'"' + PROBE.encode() + b'"'
 _PAYLOAD = re.compile(rb"data: ?")
@@ -176,7 +176,8 @@ class BytePath:
 
     def __init__(self, normalizer: Normalizer) -> None:
         self._normalizer = normalizer
-        self._frames: list[Frame] = []
+        self.frames: list[Frame] = []
+        """While there are none, `take` takes nothing."""
         self._credit = CREDIT
         self._ways: dict[tuple[int, str], int] = {}  # index of a choice, and how it spoke → how often it was parsed
         self._parsed_to = 0
@@ -194,7 +195,7 @@ class BytePath:
             self._rest = None
         elif at < self._parsed_to:
             return None
-        for frame in self._frames:
+        for frame in self.frames:
             # What has just been taken changes nothing of whether more of it may be.
             if data.startswith(frame.head, at) and (frame is last or may(frame.choice, frame.said)):
                 splitter = frame.choice.splitter if frame.watched and not frame.choice.literal else None
@@ -237,20 +238,20 @@ class BytePath:
         found = self._normalizer.short
         if found is None or not self._credit:
             return
-        choice, said = found
+        choice, said, _ = found
         way = (choice.index, said.way)
         parsed = self._ways[way] = self._ways.get(way, 0) + 1
         if parsed < PATIENCE:
             return
         if any(
             frame.choice is choice and frame.said.way == said.way and block.startswith(frame.head)
-            for frame in self._frames
+            for frame in self.frames
         ):
             return
         frame = self._frame(block, choice, said)
         if frame is not None:
             self._credit -= 1
-            self._frames = [frame, *self._frames[: MAX_FRAMES - 1]]
+            self.frames = [frame, *self.frames[: MAX_FRAMES - 1]]
 
     def _frame(self, block: bytes, choice: Choice, said: Short) -> Frame | None:
         """The frame of a block. With no escape in it, it holds the probe nowhere in disguise."""

@@ -35,8 +35,8 @@ class Normalizer:
         self._envelope = Envelope(context)
         self._leading: list[Chunk] = []  # chunks without content that wait for the answer's id
         self._last: Chunk | None = None  # the usage chunk, which waits for the end: a later one would count instead
-        self.short: tuple[Choice, Short] | None = None
-        """What the last event said, and in which choice, if it took the short way."""
+        self.short: tuple[Choice, Short, Chunk] | None = None
+        """If the last event took the short way: its choice, what it said and the chunk that leaves for it."""
         self.usage: dict[str, Any] | None = None
         """The last usage of the stream, normalised."""
         self.error: UpstreamError | None = None
@@ -86,10 +86,11 @@ class Normalizer:
         except ValueError:
             value, as_sent = None, False
         as_sent = as_sent and b"\n" not in data
-        self.short = self._short(value) if as_sent and not name else None
-        if self.short is not None:
-            spoke(*self.short, self.short[1].text, len(self.short[1].text))
-            return [self._as_short(value, data, self.short[1])]
+        self.short = found = self._short(value, data) if as_sent and not name else None
+        if found is not None:
+            state, said, chunk = found
+            spoke(state, said, said.text, len(said.text))
+            return [chunk]
         if name == b"error" or is_error(value):
             return self._fail(value, data)
         if not isinstance(value, dict):
@@ -105,14 +106,17 @@ class Normalizer:
             value, as_sent = codec.loads_as_sent(data)
         except ValueError:
             return None
-        found = self._short(value) if as_sent else None
+        found = self._short(value, data) if as_sent else None
         if found is None:
             return None
-        chunk = self._as_short(value, data, found[1])
-        return found[1], codec.dumps(chunk.data) if chunk.raw is None else chunk.raw
+        _, said, chunk = found
+        return said, codec.dumps(chunk.data) if chunk.raw is None else chunk.raw
 
-    def _short(self, event: Any) -> tuple[Choice, Short] | None:
-        """What an event says that is nothing but one delta in mid-answer; None: it wants a closer look."""
+    def _short(self, event: Any, data: bytes) -> tuple[Choice, Short, Chunk] | None:
+        """What an event says that is nothing but one delta in mid-answer, and the chunk that leaves for it.
+
+        None: it wants a closer look. Changes the event, but no choice; see `spoke`.
+        """
         if event.__class__ is not dict or not self._envelope.settled or not _PLAIN_EVENT.issuperset(event):
             return None
         choices = event.get("choices")
@@ -130,16 +134,15 @@ class Normalizer:
             return None
         state = self._choices.get(index)
         said = None if state is None else short(state, delta)
-        if state is not None and said is not None and not self._reader.known.issuperset(delta):
+        if state is None or said is None:
+            return None
+        if not self._reader.known.issuperset(delta):
             state.look(delta)
-        return None if state is None or said is None else (state, said)
-
-    def _as_short(self, event: dict[str, Any], data: bytes, said: Short) -> Chunk:
-        """The chunk that leaves for such an event."""
-        if said.delta is None:
-            return self._envelope.stamp(Chunk(event, data, said.kind))
-        event["choices"][0]["delta"] = said.delta
-        return self._envelope.stamp(Chunk(event, None, said.kind))
+        chunk = Chunk(event, data, "reasoning" if said.source else "answer")
+        if said.delta is not None:
+            choice["delta"] = said.delta
+            chunk.raw = None
+        return state, said, self._envelope.stamp(chunk)
 
     def done(self) -> list[Chunk]:
         """`[DONE]`: what the answer's end lacks is inferred."""

@@ -30,6 +30,7 @@ MAX_BODY_BYTES = 256 * 1024 * 1024
 
 _DONE = sse.encode(sse.DONE)
 _BOM = b"\xef\xbb\xbf"
+_OBJECT = b"data: {"
 
 
 class _Reader:
@@ -190,8 +191,9 @@ class StreamPipeline(_Reader):
         path, at = self._bytes, 0
         try:
             text = self._parser.join(data)
-            while at < len(text) and not self._ended:
-                taken = None if path is None else path.take(text, at)
+            size = len(text)
+            while at < size and not self._ended:
+                taken = path.take(text, at) if path is not None and path.frames else None
                 if taken is not None:
                     at, leaving, kind = taken
                     if kind is not self._marked:
@@ -202,13 +204,16 @@ class StreamPipeline(_Reader):
                 if end < 0:
                     self._parser.keep(text[at:])
                     return
-                self._block(text[at:end], now, out)
-                at = end + 2
+                block, at = text[at:end], end + 2
+                if block.startswith(_OBJECT) and b"\n" not in block:
+                    self._event(block[6:], b"", block, now, out)
+                else:
+                    self._block(block, now, out)
         except sse.EventTooLargeError as error:
             self._fail(not_a_completion(str(error)))
 
     def _block(self, block: bytes, now: float, out: list[bytes]) -> None:
-        """Reads the lines of one event."""
+        """Reads lines of any kind, up to a blank one."""
         events: list[sse.Event] = []
         sse.read(block, events)
         for name, text in events:
@@ -220,10 +225,16 @@ class StreamPipeline(_Reader):
                 self._ended = True
                 break
             else:
-                self._write(self._normalizer.feed(text, name), now, out)
-                self._ended = self._normalizer.error is not None
-                if self._bytes is not None and self._normalizer.short is not None:
-                    self._bytes.learn(block)
+                self._event(text, name, block, now, out)
+
+    def _event(self, text: bytes, name: bytes, block: bytes, now: float, out: list[bytes]) -> None:
+        """One event's data, and the lines in which it came."""
+        normalizer = self._normalizer
+        self._write(normalizer.feed(text, name), now, out)
+        if normalizer.short is None:
+            self._ended = normalizer.error is not None
+        elif self._bytes is not None:
+            self._bytes.learn(block)
 
     def close(self, now: float, error: ProxyError | None = None) -> bytes:
         """The end of the upstream body, or what broke it. Returns the closing bytes; sets `error` where there is one."""
@@ -278,6 +289,9 @@ class StreamPipeline(_Reader):
             kind = chunk.kind or kind_of(chunk.data)
             if kind is not None and kind is not self._marked:
                 self._mark(kind, now)
+        if self._simple:
+            _encode(chunks, out)
+            return
         if self._collector is not None:
             for chunk in chunks:
                 self._collector.feed(chunk)

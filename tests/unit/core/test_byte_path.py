@@ -50,8 +50,8 @@ def test_the_second_event_of_a_kind_shows_the_frame_of_those_that_follow() -> No
 
 def test_a_short_stream_pays_for_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(byte_path, "PATIENCE", PATIENCE)
-    found = Stream().said(*({"reasoning": one} for one in "abcdef"))
-    assert [taken for _, taken in found] == [False] * PATIENCE + [True] * (6 - PATIENCE)
+    found = Stream().said(*({"reasoning": one} for one in "abcdefghijkl"))
+    assert [taken for _, taken in found] == [False] * PATIENCE + [True] * (12 - PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_host_that_changes_something_in_every_event_is_soon_left_alone() -> No
     stream = Stream()
     for at in range(20):
         assert not stream.send(chunk({"reasoning": "a"}, system_fingerprint=f"{at}"))[1]
-    assert len(stream.path._frames) <= CREDIT
+    assert len(stream.path.frames) <= CREDIT
 
 
 @pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "content"])
@@ -205,7 +205,7 @@ def test_frames_are_few() -> None:
     for key in ("reasoning", "thinking", "thought", "think", "reasoning_text", "thinking_content"):
         taken = [stream.send(chunk({key: one}))[1] for one in "abcd"]
         assert taken[-1]
-    assert len(stream.path._frames) == MAX_FRAMES
+    assert len(stream.path.frames) == MAX_FRAMES
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_frames_are_few() -> None:
 def test_an_event_that_could_hide_something_gives_no_frame(value: bytes) -> None:
     stream = Stream()
     assert [stream.send(value)[1] for _ in range(5)] == [False] * 5
-    assert not stream.path._frames
+    assert not stream.path.frames
 
 
 def test_a_text_that_is_also_the_beginning_of_a_key_gives_no_frame() -> None:
