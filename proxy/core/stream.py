@@ -12,138 +12,24 @@ from typing import Any
 from proxy.core import codec, sse
 from proxy.core.aggregate import Aggregator
 from proxy.core.byte_path import BytePath
-from proxy.core.chunk import Chunk, Kind, answers, kind_of
+from proxy.core.chunk import Chunk, answers, kind_of
 from proxy.core.context import AnswerContext
-from proxy.core.errors import ProxyError, UpstreamError
+from proxy.core.errors import ProxyError
 from proxy.core.memory import Collector
 from proxy.core.normalizer import Normalizer
+from proxy.core.reader import Reader
 from proxy.core.render import CANONICAL, Renderer, render_whole
 from proxy.core.synthesize import chunks_of
 from proxy.core.timeline import Timeline
 from proxy.core.upstream_error import not_a_completion
-from proxy.core.whole import WholeAnswer
 
 __all__ = ["AnswerContext", "StreamPipeline", "WholePipeline"]
 
-MAX_BODY_BYTES = 256 * 1024 * 1024
-"""A whole answer, or JSON where a stream was expected; several times the largest known (images as base64)."""
-
 _DONE = sse.encode(sse.DONE)
-_BOM = b"\xef\xbb\xbf"
 _OBJECT = b"data: {"
 
 
-class _Reader:
-    """What both pipelines share: telling JSON from SSE, and reading events in their order."""
-
-    error: ProxyError | None = None
-    begun = False
-    source: str | None = None
-    """Where reasoning was seen: a field's name, `details`, `content_parts`, `tags`, or None."""
-    _json: list[bytes] | None = None  # the body, once it is known to be JSON
-    _size = 0
-    _head: bytes | None = b""  # what came before it was told; None once it is
-    _ended = False  # nothing that the upstream sends counts any more
-    _marked: Kind | None = None  # what this read has generated last
-
-    def __init__(self, context: AnswerContext, timeline: Timeline) -> None:
-        self._context = context
-        self._timeline = timeline
-        self._joined = b""  # the whole JSON body
-
-    @cached_property
-    def _parser(self) -> sse.EventParser:
-        """Made where there are events to read: a JSON body needs none."""
-        return sse.EventParser()
-
-    @cached_property
-    def _normalizer(self) -> Normalizer:
-        """The same."""
-        return Normalizer(self._context)
-
-    def _told(self, data: bytes) -> bytes:
-        """Decides by the body's first byte whether it is JSON; returns what there is to read."""
-        if self._head is None:
-            return data
-        if not self._head and data[:1] == b"{":
-            self._head, self._json = None, []
-            return data
-        head = (self._head + data).lstrip().removeprefix(_BOM).lstrip()
-        if not head or _BOM.startswith(head):
-            self._head = head
-            return b""
-        self._head = None
-        if head[:1] in (b"{", b"["):
-            self._json = []
-        elif head[:1] == b"<":
-            self._fail(not_a_completion("it looks like HTML"))
-        return head
-
-    def _kept(self, data: bytes) -> bool:
-        """Collects a JSON body; False where the body is none."""
-        if self._json is None:
-            return False
-        self._json.append(data)
-        self._size += len(data)
-        if self._size > MAX_BODY_BYTES:
-            self._json = []
-            self._fail(not_a_completion(f"a body of more than {MAX_BODY_BYTES} bytes"))
-        return True
-
-    def _events(self, data: bytes) -> list[sse.Event]:
-        try:
-            return self._parser.feed(data)
-        except sse.EventTooLargeError as error:
-            self._fail(not_a_completion(str(error)))
-            return []
-
-    def _whole(self) -> WholeAnswer | None:
-        """The collected JSON body as a canonical answer, or None with `error` set."""
-        if self.error is not None:
-            return None
-        self._joined = b"".join(self._json or ())
-        try:
-            value, as_sent = codec.loads_first_as_sent(self._joined)
-            answer = WholeAnswer(value, self._context)
-        except UpstreamError as error:
-            self._fail(error)
-        except ValueError:
-            self._fail(not_a_completion("the body is no valid JSON"))
-        else:
-            answer.same = answer.same and as_sent
-            for kind in answer.odd:
-                self._timeline.count(kind)
-            self.source = answer.source
-            self._timeline.usage = answer.usage
-            self._timeline.finish_reason = answer.finish_reason
-            self._timeline.response_model, self._timeline.unclosed = answer.model, answer.unclosed
-            return answer
-        return None
-
-    def _mark(self, kind: Kind, now: float) -> None:
-        """Enters into the timeline what was generated; to be called once for all that one read brings in a row."""
-        self._marked = kind
-        self.begun = True
-        (self._timeline.reasoning if kind == "reasoning" else self._timeline.answer)(now)
-
-    def _settle(self) -> None:
-        """Takes over what the normalizer found out."""
-        for kind in self._normalizer.odd:
-            self._timeline.count(kind)
-        self._normalizer.odd.clear()
-        self.source = self._normalizer.source
-        self._timeline.usage = self._normalizer.usage
-        self._timeline.finish_reason = self._normalizer.finish_reason
-        self._timeline.response_model, self._timeline.unclosed = self._normalizer.model, self._normalizer.unclosed
-        if self._normalizer.error and self.error is None:
-            self._fail(self._normalizer.error)
-
-    def _fail(self, error: ProxyError) -> None:
-        self.error = error
-        self._ended = True
-
-
-class StreamPipeline(_Reader):
+class StreamPipeline(Reader):
     """Turns an upstream answer into the client's event stream.
 
     `begun` turns true with the first generated content: before it, `error` may still become a real HTTP status and
@@ -312,7 +198,7 @@ class StreamPipeline(_Reader):
         return (sse.encode(codec.dumps(error.event_body())) if error else b"") + _DONE
 
 
-class WholePipeline(_Reader):
+class WholePipeline(Reader):
     """Turns an upstream answer into one JSON body. `error` is set where the answer is an error or no completion."""
 
     def __init__(self, context: AnswerContext, timeline: Timeline) -> None:
