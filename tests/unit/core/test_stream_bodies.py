@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from proxy.core import sse
 from proxy.core import reader as module
+from proxy.core import sse
 from proxy.core.dialect import Details, Dialect, Tags
 from proxy.core.errors import ProxyError, UpstreamUnavailable
 from proxy.core.render import Form, Rendering, parse_rendering
