@@ -20,7 +20,7 @@ from uvicorn.supervisors import Multiprocess
 
 from proxy import __version__
 from proxy.edge import application
-from proxy.edge.listeners import bind, listening, signals, web_config
+from proxy.edge.listeners import bind, listening, signals, spread, web_config
 from proxy.edge.service import Load, Service, refuse_too_many
 from proxy.settings import Settings, SettingsError, load
 from proxy.telemetry import registry
@@ -100,7 +100,7 @@ def serve(settings: Settings, *, workers: int = 1, source: Path | None = None) -
             os.environ.setdefault(registry.MULTIPROCESS, folder)
             registry.share(Path(os.environ[registry.MULTIPROCESS]))
             config = web_config("proxy.app:from_environment", settings.server.drain_s, workers=workers)
-            _Workers(config, [bound]).run()
+            _Workers(config, spread(bound)).run()
         return 0
     log = Log(sys.stderr)
     forward_libraries(log)

@@ -5,10 +5,13 @@ import itertools
 import math
 import signal
 import socket
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -46,6 +49,30 @@ def bind(address: str, *, shared: bool = False) -> socket.socket:
         raise
     bound.set_inheritable(True)
     return bound
+
+
+class Spread:
+    """A bound socket that becomes a socket of its own in each process that it is sent to.
+
+    The kernel then gives every process its share of the connections; from one socket the first that wakes takes all.
+    """
+
+    def __init__(self, bound: socket.socket) -> None:
+        host, port = bound.getsockname()[:2]
+        self._address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        bound.close()
+        self._kept = bind(self._address, shared=True)  # gets no connections, but nobody else gets the address
+
+    def __reduce__(self) -> tuple[Callable[[str], socket.socket], tuple[str]]:
+        return partial(bind, shared=True), (self._address,)
+
+
+def spread(bound: socket.socket) -> list[Any]:
+    """What workers are given to listen on in place of `bound`.
+
+    Only Linux spreads connections over the sockets of one address (socket(7), SO_REUSEPORT).
+    """
+    return [Spread(bound) if sys.platform == "linux" else bound]
 
 
 def web_config(

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx2
@@ -189,6 +189,30 @@ def test_workers_share_metrics_and_reloads_and_lose_no_gauge_of_a_dead_one(tmp_p
         assert becomes(lambda: all(answers(proxy, "n") for _ in range(8)))
         proxy.process.terminate()
         assert proxy.process.wait(15) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not spread connections over workers")
+def test_workers_share_the_connections(tmp_path: Path) -> None:
+    with scripted(whole) as upstream, process(tmp_path, upstream.url, workers=2) as proxy, ExitStack() as stack:
+        assert becomes(lambda: listening(proxy.port) == 2)
+        workers = children(proxy.process.pid)
+        before = [sockets_of(pid) for pid in workers]
+        for _ in range(40):
+            client = stack.enter_context(proxy.client())
+            assert client.post(CHAT, json=BODY).status_code == 200
+        assert len(workers) == 2
+        assert all(sockets_of(pid) - held >= 5 for pid, held in zip(workers, before, strict=True))
+
+
+def listening(port: int) -> int:
+    """Sockets that listen on this port: a worker has one of its own, once it is ready."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
+
+
+def sockets_of(pid: int) -> int:
+    return sum(str(link.readlink()).startswith("socket:") for link in Path(f"/proc/{pid}/fd").glob("*"))
 
 
 def _open_stream(proxy: Process) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.e2e.test_process import BODY, CHAT, Process, becomes, children, forever, process
+from tests.e2e.test_process import BODY, CHAT, Process, becomes, children, forever, listening, process
 from tests.support.scripted import Asked, Wire, delta, scripted
 
 
@@ -97,6 +97,9 @@ class Stream:
             self.broken = True
 
 
+STREAMS = 16
+
+
 @pytest.mark.slow
 def test_streams_of_a_worker_go_on_when_the_other_is_killed(tmp_path: Path) -> None:
     release = threading.Event()
@@ -111,20 +114,24 @@ def test_streams_of_a_worker_go_on_when_the_other_is_killed(tmp_path: Path) -> N
         await wire.end()
 
     with scripted(script) as upstream, process(tmp_path, upstream.url, workers=2) as proxy:
+        assert becomes(lambda: listening(proxy.port) == 2)
         first, second = children(proxy.process.pid)
-        # Which worker takes a connection is the system's choice: one that is stopped takes none.
-        of_first, of_second = held_by(proxy, second), held_by(proxy, first)
-        assert becomes(lambda: in_flight(proxy) == "6.0")
+        streams = [Stream(proxy) for _ in range(STREAMS)]
+        assert becomes(lambda: all(stream.pieces for stream in streams))
+        assert becomes(lambda: in_flight(proxy) == f"{STREAMS}.0")
         os.kill(first, signal.SIGKILL)
-        assert becomes(lambda: all(stream.broken for stream in of_first))
-        assert becomes(lambda: in_flight(proxy) == "3.0")
+        # Which worker takes a connection is the system's choice; that one of them takes all is a chance of 1 in 30,000.
+        assert becomes(lambda: any(stream.broken for stream in streams))
+        assert becomes(lambda: in_flight(proxy) == f"{sum(not stream.broken for stream in streams)}.0")
+        kept = [stream for stream in streams if not stream.broken]
         release.set()
-        for stream in of_second:
+        for stream in kept:
             stream.thread.join(10)
         assert second in children(proxy.process.pid)
-    assert not any(stream.broken for stream in of_second)
-    assert all(b"".join(stream.pieces).endswith(b"data: [DONE]\n\n") for stream in of_second)
-    assert all(b'"two"' in b"".join(stream.pieces) for stream in of_second)
+    assert 0 < len(kept) < STREAMS
+    assert not any(stream.broken for stream in kept)
+    assert all(b"".join(stream.pieces).endswith(b"data: [DONE]\n\n") for stream in kept)
+    assert all(b'"two"' in b"".join(stream.pieces) for stream in kept)
 
 
 def in_flight(proxy: Process) -> str:
@@ -135,14 +142,3 @@ def in_flight(proxy: Process) -> str:
     except httpx2.TransportError:
         return ""
     return text.partition('streams_in_flight{route="m"} ')[2].partition("\n")[0]
-
-
-def held_by(proxy: Process, stopped: int) -> list[Stream]:
-    """Three streams that have begun while this worker was stopped."""
-    os.kill(stopped, signal.SIGSTOP)
-    try:
-        streams = [Stream(proxy) for _ in range(3)]
-        assert becomes(lambda: all(stream.pieces for stream in streams))
-    finally:
-        os.kill(stopped, signal.SIGCONT)
-    return streams
