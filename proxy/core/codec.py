@@ -68,10 +68,7 @@ def _exact(text: bytes) -> tuple[Any, bool]:
     sampled = _SAMPLE in text[::_STEP].translate(_DIGITS)
     if sampled and _NINETEEN in text.translate(_DIGITS) and _BIG_INT.search(text):
         return _parsed(text)
-    try:
-        return orjson.loads(text), True
-    except orjson.JSONDecodeError:
-        return _parsed(text)
+    return loads_as_sent(text)
 
 
 def _parsed(text: bytes) -> tuple[Any, bool]:

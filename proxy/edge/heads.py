@@ -24,12 +24,12 @@ def request_id_of(headers: dict[str, str]) -> str:
     """The caller's `x-request-id` if it is fit for headers and logs, else a new one."""
     if "x-request-id" in headers and _SANE_ID.fullmatch(headers["x-request-id"]):
         return headers["x-request-id"]
-    return "req-" + random.getrandbits(96).to_bytes(12, "big").hex()
+    return "req-" + digits()
 
 
 def digits() -> str:
     """24 hexadecimal digits for a new id: unlike any other, but no secret."""
-    return f"{random.getrandbits(96):024x}"
+    return random.getrandbits(96).to_bytes(12, "big").hex()
 
 
 def rendering_of(text: str) -> Rendering:
