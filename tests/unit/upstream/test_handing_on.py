@@ -9,6 +9,7 @@ from proxy.core.errors import UpstreamUnavailable
 from proxy.settings.model import Provider
 from proxy.upstream.authority import Head
 from proxy.upstream.engine import UpstreamResponse
+from proxy.upstream.wire import WireResponse
 from tests.support.answers import CHUNKED, chunked, head
 from tests.support.asking import WAYS, always, until
 from tests.support.peer import Script, Visit, peer
@@ -101,10 +102,12 @@ def test_what_comes_to_a_cancelled_task_is_kept_for_whoever_reads(way: str) -> N
         task = asyncio.create_task(response.hand_on(taken))
         await until(lambda: taken == [b"two"])
         task.cancel()
+        assert isinstance(response, WireResponse)
+        response.add([b"meanwhile "])  # before the task has heard of it
         with pytest.raises(asyncio.CancelledError):
             await task
         await asyncio.sleep(0.07)
         assert taken == [b"two"]
-        assert (await response.read()).startswith(b"three")
+        assert (await response.read()).startswith(b"meanwhile three")
 
     opened(way, always(*PIECES), use)
