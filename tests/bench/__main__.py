@@ -69,14 +69,14 @@ class Bench:
     short: bool
     direct: bool
     """Whether the upstream is measured without a peer too."""
+    cores: tuple[int, int]
+    """The one of the peers, and the one of upstream, clients and the bench itself, which has to be there already."""
 
     def __post_init__(self) -> None:
         self._numbers = count()
-        self._own = processes.cores()[1]
         self._running: list[Running] = []
 
     def run(self, repeats: int) -> None:
-        processes.pin(self._own)
         with ExitStack() as stack:
             for peer in self.peers:
                 self._running.append(stack.enter_context(self._started(peer, 1)))
@@ -89,7 +89,6 @@ class Bench:
 
     def count_instructions(self) -> None:
         """Instead of time, and of every cell that it knows."""
-        processes.pin(self._own)
         for peer in self.peers:
             with self._started(under_callgrind(peer), 1) as running:
                 for cell, counted in instructions(self.kit, running, _progress).items():
@@ -100,7 +99,7 @@ class Bench:
     def _started(self, peer: Peer, workers: int) -> Iterator[Running]:
         models = tuple(dict.fromkeys(name for cell in CELLS for name in (cell.model, *cell.also)))
         folder = self.folder / f"{peer.name}-{next(self._numbers)}"
-        cores = processes.cores() if workers > 1 else processes.cores()[:1]
+        cores = self.cores if workers > 1 else self.cores[:1]
         running = Running(peer, Site(free_port(), self.kit.url, folder, workers, models), cores)
         try:
             yield running
@@ -186,15 +185,17 @@ def _chosen_peers(names: list[str]) -> list[Peer]:
     return [peer for peer in PEERS if peer.name in names and peer.found()]
 
 
-def _measured(asked: argparse.Namespace, cells: list[Cell]) -> Results:
+def measured(asked: argparse.Namespace, cells: list[Cell]) -> Results:
     kind, names = asked.kit or kits.kind(), _names(asked)
     peers = _chosen_peers(names)
     results = Results.read(asked.json) if asked.add and asked.json.exists() else Results(kind)
     if results.kit != kind:
         raise SystemExit(f"bench: {asked.json} was measured with the other kit, {results.kit}")
     _announce(asked, cells, peers, kind)
+    cores = processes.cores()
+    processes.pin(cores[1])
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, Kit(Path(folder) / "answers", kind) as kit:
-        bench = Bench(kit, Path(folder), peers, cells, results, asked.short, DIRECT in names)
+        bench = Bench(kit, Path(folder), peers, cells, results, asked.short, DIRECT in names, cores)
         if asked.instructions:
             bench.count_instructions()
         else:
@@ -229,7 +230,7 @@ def main() -> int:
         print("bench: there is one core only; peers and bench share it, and paced figures mean little", file=sys.stderr)
     if asked.install_peers:
         return install()
-    results = Results.read(asked.show) if asked.show else _measured(asked, cells)
+    results = Results.read(asked.show) if asked.show else measured(asked, cells)
     print(text(results, CELLS))
     if results.other:
         print(f"\nother work on this machine: {median(results.other):.0%} of it, at most {max(results.other):.0%}")

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 
 from tests.bench import probe, processes
 from tests.bench.cells import INTERVAL_S, RAMP_S, WHOLE_CONNECTIONS, Cell, Figures, Turn, doubled_then_halved
@@ -19,6 +20,11 @@ _OPEN = "paced.reasoning_content.20.1000"
 """An event a second, so many that all streams are still open when the last one opens."""
 _WHOLE = "whole.reasoning_content.200.0"
 _BRIEF = "burst.reasoning_content.9.0"
+_WORK = (
+    ("whole", "1 kB answers in one body", _WHOLE),
+    ("brief", "streams of 9 events in one write", _BRIEF),
+    ("burst", "200 events in one write", "burst.reasoning_content.200.0"),
+)
 _LONG = "burst.reasoning_content.100000.0"
 """27 MB."""
 
@@ -65,14 +71,19 @@ def _open_streams(turn: Turn) -> Figures:
     return {**spent, "errors": loaded.errors}
 
 
-def _two_workers(turn: Turn) -> Figures:
-    rates = []
-    for workers in (1, 2):
-        with turn.fresh(workers) as running:
-            for seconds in (1.0, 3.0):  # the first warms up
-                loaded = turn.kit.closed(running.port, _WHOLE, 2 * WHOLE_CONNECTIONS, seconds, **running.asking)
-            rates.append(loaded.answers / loaded.seconds)
-    return {"throughput_ratio": rates[1] / rates[0], "answers_per_s": rates[1]}
+def _two_workers(model: str) -> Callable[[Turn], Figures]:
+    def measure(turn: Turn) -> Figures:
+        rates = []
+        for workers in (1, 2):
+            with turn.fresh(workers) as running:
+                for seconds in (1.0, 3.0):  # the first warms up
+                    spent = turn.kit.cpu_s()
+                    loaded = turn.kit.closed(running.port, model, 2 * WHOLE_CONNECTIONS, seconds, **running.asking)
+                    spent = (turn.kit.cpu_s() - spent) / loaded.seconds
+                rates.append(loaded.answers / loaded.seconds)
+        return {"throughput_ratio": rates[1] / rates[0], "answers_per_s": rates[1], "kit_busy": spent}
+
+    return measure
 
 
 def _slow_reader(turn: Turn) -> Figures:
@@ -106,12 +117,15 @@ def extent_cells() -> list[Cell]:
     streams = f"most streams of 200 events, one every {INTERVAL_S * 1000:.0f} ms, with {bounds}"
     slow = "a reader that takes nothing of a stream of 100,000 events (27 MB) for 3 s"
     leave = "a client leaves: until the upstream's connection is closed"
-    workers = "two workers on two cores against one: whole answers"
+    workers = "two workers on two cores against one"
     return [
         Cell("streams", streams, "", _BRIEF, _most_streams, direct=True, also=(_PACED,)),
         Cell("start", "start until the port is open, and memory then", "", _BRIEF, _start),
         Cell("open", f"{OPEN_STREAMS} open streams with an event a second", "", _BRIEF, _open_streams, also=(_OPEN,)),
-        Cell("workers", workers, "", _WHOLE, _two_workers, peers=_scales),
+        *(
+            Cell(f"workers.{name}", f"{workers}: {what}", "", model, _two_workers(model), peers=_scales)
+            for name, what, model in _WORK
+        ),
         Cell("slow", slow, "", _BRIEF, _slow_reader, also=(_LONG,)),
         Cell("leave", leave, "", _BRIEF, _leave, also=(_LASTING,)),
     ]

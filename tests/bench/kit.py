@@ -5,6 +5,7 @@ Both have one command line and one output; `upstream.c` and `load.c` describe th
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 from urllib.request import urlopen
 
+from tests.bench import processes
 from tests.bench.answers import WrongAnswerError, answer, request_of
 
 ROOT = Path(__file__).parents[2]
@@ -107,8 +109,18 @@ class Kit:
         self._upstream.communicate()
 
     @property
+    def pid(self) -> int:
+        """Of the upstream."""
+        return self._upstream.pid
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
+
+    def cpu_s(self) -> float:
+        """User and system seconds of upstream and clients so far, those that have ended among them."""
+        children = os.times()
+        return processes.cpu_s(self.pid) + children.children_user + children.children_system
 
     def stats(self) -> dict[str, int]:
         """`answers`, `marks`, `open`, `left`, `left_us` of the upstream."""

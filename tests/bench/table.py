@@ -19,6 +19,7 @@ _FIGURES = {
     "rss_mb": "resident, MB",
     "kb_per_stream": "kB per open stream",
     "throughput_ratio": "two workers against one",
+    "kit_busy": "share of one core used by upstream and clients",
     "growth_mb": "growth, MB",
     "close_p50_ms": "until closed, p50 ms",
     "close_max_ms": "until closed, max ms",

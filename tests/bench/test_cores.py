@@ -1,0 +1,43 @@
+"""Where the bench runs what: a peer that shares its core with clients and upstream is measured with them."""
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.bench import __main__ as bench
+from tests.bench import processes
+from tests.bench.cells import Cell, Figures, Turn
+
+ANSWER = "whole.reasoning_content.200.0"
+
+
+@pytest.fixture(autouse=True)
+def cores() -> Iterator[tuple[int, int]]:
+    """The cores as they were; the bench leaves itself on one of them."""
+    before = os.sched_getaffinity(0)
+    yield processes.cores()
+    os.sched_setaffinity(0, before)
+
+
+def test_a_peer_has_the_first_core_and_clients_and_upstream_the_last(
+    monkeypatch: pytest.MonkeyPatch, cores: tuple[int, int]
+) -> None:
+    seen: dict[str, set[int]] = {}
+
+    def measure(turn: Turn) -> Figures:
+        assert turn.pid is not None
+        seen["peer"] = os.sched_getaffinity(turn.pid)
+        seen["clients"] = os.sched_getaffinity(0)
+        seen["upstream"] = os.sched_getaffinity(turn.kit.pid)
+        for workers in (1, 2):
+            with turn.fresh(workers) as running:
+                seen[f"{workers} workers"] = os.sched_getaffinity(running.pid)
+        return {}
+
+    monkeypatch.setattr(sys, "argv", ["bench", "--repeats", "1", "--peers", "ours", "--kit", "python"])
+    bench.measured(bench.arguments(), [Cell("cores", "", "", ANSWER, measure)])
+    first, last = cores
+    one, two, other = {first}, {first, last}, {last}
+    assert seen == {"peer": one, "clients": other, "upstream": other, "1 workers": one, "2 workers": two}
