@@ -1,6 +1,7 @@
 """Our own HTTP engine: answers released before their end, connections that grow old, engines that are given up."""
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -136,27 +137,34 @@ def test_connection_that_is_too_old_is_not_used_even_when_the_sweep_is_late(
 
 
 def test_retired_engine_closes_what_is_idle_and_lets_open_answers_end(loop: Loop) -> None:
+    gates = {b"/first": threading.Event(), b"/late": threading.Event()}
+
     def script(visit: Visit) -> None:
         while (request := visit.asked()) is not None:
-            visit.follow([head(CHUNKED) + chunked(b"one"), 0.5 if b"/slow" in request else 0.0, chunked(b"two", b"")])
+            visit.follow([head(CHUNKED) + chunked(b"one")])
+            for name, gate in gates.items():
+                assert name not in request or gate.wait(10)
+            visit.follow([chunked(b"two", b"")])
 
     async def use(engine: WireEngine, host: Host) -> None:
-        response = await engine.open("/slow", Head({}), b"{}")
-        assert await response.read() == b"one"
+        first = await engine.open("/first", Head({}), b"{}")
+        assert await first.read() == b"one"
         idle = await engine.open("/x", Head({}), b"{}")
         assert await rest(idle) == b"onetwo"
         await idle.aclose()
         assert host.open == 2
         await engine.retire()
-        await until(lambda: host.open == 1, 0.4)
-        late = await engine.open("/slow", Head({}), b"{}")  # a second try of a request that began before
-        assert await rest(response) == b"two"
-        await until(lambda: host.open == 1, 0.9)
-        await response.aclose()
+        await until(lambda: host.open == 1)
+        late = await engine.open("/late", Head({}), b"{}")  # a second try of a request that began before
+        gates[b"/first"].set()
+        assert await rest(first) == b"two"
+        await until(lambda: host.open == 1)
+        await first.aclose()
+        gates[b"/late"].set()
         assert await rest(late) == b"onetwo"
         assert engine.users == 1
         await late.aclose()
-        await until(lambda: host.open == 0, 0.9)
+        await until(lambda: host.open == 0)
         assert engine.users == 0
         assert "WireEngine._swept" not in timers()
 
