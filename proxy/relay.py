@@ -153,14 +153,14 @@ class Outlet:
         """Sent with the next `push`, or with the end."""
         self._ready += data
 
-    def push(self) -> bool:
-        """Sends what was written, in one piece. True: the client is slower than the upstream, so wait for `drained`."""
-        data = self._ready
+    def push(self, data: bytes = b"") -> bool:
+        """Sends what was written, and this, in one piece. True: the client is slower than the upstream: see `drained`."""
+        if self._ready:
+            data, self._ready = self._ready + data, b""
         if not data and not self._ended and (self._started or not self._begun):
             return False
         if not self._started:
             self._start()
-        self._ready = b""
         self._last = data
         self._exchange.bytes_out += len(data)
         slow = self._client.write(data, self._ended)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Protocol
 
-from proxy.core.errors import ProxyError, UpstreamError, UpstreamProtocol, UpstreamTimeout
+from proxy.core.errors import ProxyError, UpstreamError, UpstreamProtocol
 from proxy.core.timeline import Timeline
 from proxy.core.upstream_error import from_payload
 from proxy.settings.model import Provider
@@ -18,7 +18,7 @@ from proxy.upstream.engine import Engine, UpstreamResponse
 from proxy.upstream.healing import Mending
 from proxy.upstream.health import TargetHealth
 from proxy.upstream.reading import Collector, Pipeline
-from proxy.upstream.refusal import outcome_of, payload, retry_after
+from proxy.upstream.refusal import outcome_of, outcome_of_error, outcome_of_no_answer, payload, retry_after
 
 ERROR_BODY_BYTES = 64 * 1024
 """More of an upstream's error is not read."""
@@ -56,8 +56,8 @@ class Sink(Protocol):
     def write(self, data: bytes) -> None:
         """Bytes that leave with the next `push`, or with the end of the response."""
 
-    def push(self) -> bool:
-        """Sends what was written, in one piece. Whether the client is slower than the upstream: see `drained`."""
+    def push(self, data: bytes) -> bool:
+        """Sends what was written, and this, in one piece. Whether the client is slower than the upstream: see `drained`."""
 
     async def drained(self) -> None:
         """Waits until the client has taken enough for more to be sent."""
@@ -168,7 +168,7 @@ class Attempt:
             await self._pass_on(response, question.stream(self._timeline, response))
         except ProxyError as error:
             if self._response is None and self._timeline.upstream_written is not None:
-                self.outcome = _outcome_of_no_answer(error)
+                self.outcome = outcome_of_no_answer(error)
             return self._failed(error)
         except asyncio.CancelledError:
             if not self.deadline.expired():
@@ -271,19 +271,18 @@ class Attempt:
                 self._answering = self._progress(pipeline, now)
             if self._censor is not None or pipeline.error is not None:
                 out = self._judged(out, pipeline)
-            begun = pipeline.begun
-            if out:
-                (sink.write if begun else sink.hold)(out)
-            if pipeline.done:
-                return False
-            if begun:
+            if not pipeline.begun:
+                sink.hold(out)
+            elif pipeline.done:
+                sink.write(out)
+            else:
                 # Before the first content a silent upstream is limited by first_token: it may be thinking unseen.
                 self.deadline.read_at = after
-                self._slow = sink.push()
+                self._slow = sink.push(out)
         except Exception as error:  # noqa: BLE001 - whoever called is no task
             self._raised = error
             return False
-        return not self._slow
+        return not self._slow and not pipeline.done
 
     def _close(self, pipeline: Pipeline) -> None:
         """The answer has ended before its pipeline knew of it."""
@@ -326,13 +325,13 @@ class Attempt:
             authority.cut_out(pipeline.error, hidden)
             out = authority.cut_out_bytes(out, hidden)
             if not pipeline.begun:
-                self.outcome = _outcome_of_error(pipeline.error)
+                self.outcome = outcome_of_error(pipeline.error)
                 raise pipeline.error
         return out
 
     def _concluded(self, pipeline: Pipeline) -> None:
         if pipeline.error is not None:
-            self.outcome = _outcome_of_error(pipeline.error)
+            self.outcome = outcome_of_error(pipeline.error)
             self._exchange.failed(pipeline.error)
             return
         self.outcome = _OK
@@ -357,7 +356,7 @@ class Attempt:
         body = collector.close(now)
         exchange.core_s += clock() - now
         if collector.error is not None:
-            self.outcome = _outcome_of_error(collector.error)
+            self.outcome = outcome_of_error(collector.error)
             raise collector.error
         self.outcome = _OK
         self._taken()
@@ -378,15 +377,3 @@ class Attempt:
         self._exchange.failed(error)
         self._sink.write(authority.cut_out_bytes(out, hidden))
         return b""
-
-
-def _outcome_of_no_answer(error: ProxyError) -> AttemptOutcome:
-    if isinstance(error, UpstreamTimeout):
-        return AttemptOutcome.CONNECT_TIMEOUT
-    return AttemptOutcome.PROTOCOL_ERROR if isinstance(error, UpstreamProtocol) else AttemptOutcome.CONNECT_ERROR
-
-
-def _outcome_of_error(error: ProxyError) -> AttemptOutcome:
-    """Of an answer that is no answer: something else than a completion, or an error inside a 200."""
-    protocol = isinstance(error, UpstreamProtocol)
-    return AttemptOutcome.PROTOCOL_ERROR if protocol else AttemptOutcome.ERROR_IN_STREAM
