@@ -7,6 +7,7 @@ import os
 import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
@@ -95,11 +96,10 @@ class Buckets(Histogram):
         self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
 
     def add(self, row: Sequence[float]) -> None:
-        """Adds a count for each bucket (not cumulative), then the sum of the values."""
-        for bucket, count in zip(self._buckets, row, strict=False):
-            if count:
-                bucket.inc(count)
-        self._sum.inc(row[-1])
+        """Adds a count for each bucket (not cumulative), then the sum of the values; as `Exposed.note` does."""
+        for bucket, count in compress(zip(self._buckets, row, strict=False), row):
+            _rise(bucket, count)
+        _rise(self._sum, row[-1])
 
 
 class Exposed:
@@ -125,17 +125,17 @@ class Exposed:
         return Buckets(name, text, labels, registry=self.registry, buckets=buckets)
 
     def note(self, counted: Counted, observed: Observed) -> None:
-        """Adds to counters what is not negative, and numbers to histograms; only ever called in one thread.
+        """Adds to counters what is not negative, to gauges, and numbers to histograms; only ever called in one thread.
 
         Nothing is locked, because nobody else in this process writes, and who makes the text reads whole numbers. Several
         processes count in their files, at once.
         """
         if self._folder is not None:
             for series, amount in counted:
-                _write(series._value, amount)  # noqa: SLF001 - the client's own methods lock
+                _rise(series._value, amount)  # noqa: SLF001 - the client's own methods lock
             for values, amount in observed:
-                _write(values._sum, amount)  # noqa: SLF001 - the same
-                _write(values._buckets[bisect_left(values._upper_bounds, amount)], 1.0)  # noqa: SLF001 - the same
+                _rise(values._sum, amount)  # noqa: SLF001 - the same
+                _rise(values._buckets[bisect_left(values._upper_bounds, amount)], 1.0)  # noqa: SLF001 - the same
             return
         for series, amount in counted:
             series._value._value += amount  # noqa: SLF001 - the client's own methods lock
@@ -155,11 +155,12 @@ class Exposed:
             return encode(_Aliased(registry, aliases)), content_type
 
 
-def _write(value: Any, amount: float) -> None:
-    """Adds to a number that stands in this process's file, as `MmapedValue.inc` does, but for its lock and its `getpid`."""
+def _rise(value: Any, amount: float) -> None:
+    """Adds to a number, and where it stands in this process's file there too; as its `inc`, but for lock and `getpid`."""
     value._value += amount  # noqa: SLF001 - see there
-    file = value._file  # noqa: SLF001
-    _DOUBLE.pack_into(file._m, file._positions[value._key], value._value)  # noqa: SLF001
+    if value._multiprocess:  # noqa: SLF001
+        file = value._file  # noqa: SLF001
+        _DOUBLE.pack_into(file._m, file._positions[value._key], value._value)  # noqa: SLF001
 
 
 class Alias:

@@ -31,11 +31,12 @@ class TargetMetrics:
         "_first_answer",
         "_first_chunk",
         "_first_reasoning",
-        "_in_flight",
         "_input",
         "_limited",
         "_metrics",
         "_note",
+        "_one_less",
+        "_one_more",
         "_output",
         "_overhead_first_chunk",
         "_overhead_request",
@@ -83,7 +84,8 @@ class TargetMetrics:
         self._overhead_request = metrics.overheads[Stage.REQUEST]
         self._overhead_first_chunk = metrics.overheads[Stage.FIRST_CHUNK]
         self._overhead_stream = metrics.overheads[Stage.STREAM]
-        self._in_flight = all_.in_flight.labels(route)
+        in_flight = all_.in_flight.labels(route)
+        self._one_more, self._one_less = ((in_flight, 1.0),), ((in_flight, -1.0),)
         self._disconnects = {phase: all_.disconnects.labels(route, phase) for phase in Phase}
         self._limited = {limit: all_.limited.labels(route, limit) for limit in Limit}
         self._attempts: dict[AttemptOutcome, CounterSeries] = {}
@@ -96,17 +98,18 @@ class TargetMetrics:
 
     def opened(self) -> None:
         """A stream of this route is open."""
-        self._in_flight.inc()
+        self._note(self._one_more, ())
 
     def closed(self) -> None:
         """A stream of this route is no longer open."""
-        self._in_flight.inc(-1.0)
+        self._note(self._one_less, ())
 
     def attempt(self, outcome: AttemptOutcome, events: Mapping[str, int]) -> None:
         """A try of this target ended, having met these oddities (kind → count)."""
         self._note(((self._attempts[outcome], 1.0),), ())
-        for kind, count in events.items():
-            self._events[Oddity(kind)].inc(count)
+        if events:
+            for kind, count in events.items():
+                self._events[Oddity(kind)].inc(count)
 
     def retry(self, reason: AttemptOutcome) -> None:
         """This target is tried once more, after a try that ended so."""
