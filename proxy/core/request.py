@@ -96,7 +96,7 @@ def _ask_usage(body: dict[str, Any], rules: UsageRules, *, refused: bool, verbat
     Usage is asked for even where the client wants none: it is counted, and taken out of the answer again.
     """
     options = body.pop("stream_options", None)
-    if options is not None and not isinstance(options, Mapping):
+    if options is not None and not isinstance(options, dict):
         raise RequestInvalid("stream_options must be an object.", param="stream_options")
     if body.get("stream") is not True or refused or rules.request == "never":
         return
