@@ -88,7 +88,7 @@ class Intake(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # trailers, of which there may be any number, mean nothing to us
-            self.headers.append((name.lower(), value))
+            self.headers.append((name, value))
 
     # What the web server calls.
 

@@ -54,7 +54,7 @@ class ClientConnection(Intake):
             return
         headers = {}
         for name, value in self.headers:
-            key = name.decode()  # the parser lets nothing but ASCII pass
+            key = _key_of(name)
             if key not in headers:
                 headers[key] = value.decode("latin-1")
         keep_alive = parser.should_keep_alive()
@@ -117,6 +117,11 @@ class ClientConnection(Intake):
         for name, value in headers:
             HttpToolsProtocol.on_header(self, name, value)
         HttpToolsProtocol.on_headers_complete(self)
+
+
+@lru_cache(maxsize=64)
+def _key_of(name: bytes) -> str:
+    return name.decode().lower()  # the parser lets nothing but ASCII pass
 
 
 @lru_cache(maxsize=64)
