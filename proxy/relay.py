@@ -23,6 +23,7 @@ from proxy.upstream.raw import error_event
 KEEP_ALIVE = b": keep-alive\n\n"
 _VISIBLE = "".join(chr(code) for code in range(0x20, 0x7F) if code != ord("%"))
 _BOUNDARIES = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_WHOLE = Kind.WHOLE
 _BREAKS = re.compile(r"[\r\n\0]")
 
 
@@ -286,7 +287,7 @@ class Relay:
             client.watch()
             attempts = Attempts(plan, exchange, outlet, self._clock)
             self._drain.open.add(attempts)
-            if plan.kind is Kind.WHOLE:
+            if plan.kind is _WHOLE:
                 outlet.whole(await attempts.run())
             else:
                 outlet.beats(plan.heartbeat_s)

@@ -46,7 +46,7 @@ def public(service: Service, lifespan: Lifespan) -> Public:
     ]
     application = Public(routes=routes, exception_handlers=_refusals(service), lifespan=lifespan)
     application.add_middleware(Origins, service)
-    application.relayed = Completions(service)
+    application.relayed = Completions(service).answer
     return _exact(application)
 
 

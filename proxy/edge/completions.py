@@ -34,7 +34,7 @@ class Completions:
         self._service = service
         self._unmatched = service.metrics.unmatched()
 
-    def __call__(self, client: ClientRequest) -> Coroutine[Any, Any, None]:
+    def answer(self, client: ClientRequest) -> Coroutine[Any, Any, None]:
         """One request, from its head to its end."""
         service, headers = self._service, client.headers
         clock = service.clock

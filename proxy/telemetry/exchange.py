@@ -79,6 +79,8 @@ class MemoryResult(StrEnum):
     EXPIRED = "expired"
 
 
+_OK = Outcome.OK
+_BROKEN = frozenset({Outcome.UPSTREAM_ERROR, Outcome.TIMEOUT})
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*")
 _MODEL_LENGTH = 128
 
@@ -86,6 +88,11 @@ _MODEL_LENGTH = 128
 @lru_cache(maxsize=256)
 def _is_model(named: str) -> bool:
     return _MODEL.fullmatch(named) is not None
+
+
+def fit_model(named: str) -> str | None:
+    """A model as the upstream calls it, where that is fit for logs."""
+    return named if len(named) <= _MODEL_LENGTH and _is_model(named) else None
 
 
 @dataclass(slots=True)
@@ -126,7 +133,7 @@ class Exchange:
     """The status sent to the client; 0 before there is one."""
     bytes_in: int = 0
     bytes_out: int = 0
-    outcome: Outcome = Outcome.OK
+    outcome: Outcome = _OK
     error: ProxyError | None = None
     limited: Limit | None = None
 
@@ -147,7 +154,7 @@ class Exchange:
     def response_model(self) -> str | None:
         """What the upstream calls the model that answered, where that is fit for logs."""
         named = self.timeline.response_model
-        return named if named is not None and len(named) <= _MODEL_LENGTH and _is_model(named) else None
+        return None if named is None else fit_model(named)
 
     @property
     def truncation(self) -> Truncation | None:
@@ -155,8 +162,10 @@ class Exchange:
         timeline = self.timeline
         if timeline.first_reasoning is None or timeline.first_answer is not None:
             return None
-        if self.outcome in (Outcome.UPSTREAM_ERROR, Outcome.TIMEOUT):
+        if self.outcome in _BROKEN:
             return Truncation.UPSTREAM_CLOSED
-        if self.outcome is Outcome.OK and timeline.finish_reason == "length":
+        if self.outcome is not _OK:
+            return None
+        if timeline.finish_reason == "length":
             return Truncation.LENGTH
-        return Truncation.UNCLOSED_TAG if self.outcome is Outcome.OK and timeline.unclosed else None
+        return Truncation.UNCLOSED_TAG if timeline.unclosed else None

@@ -3,7 +3,7 @@
 from typing import Any
 
 from proxy.core.errors import Outcome, ProxyError
-from proxy.telemetry.exchange import Exchange
+from proxy.telemetry.exchange import Exchange, fit_model
 
 _LEFT = Outcome.CLIENT_DISCONNECT
 _OUTCOMES = {outcome: outcome.value for outcome in Outcome}
@@ -21,7 +21,7 @@ def request_fields(stamp: str, exchange: Exchange) -> dict[str, Any]:
         fields["provider"] = target.provider
     if target.model:
         fields["model"] = target.model
-    if timeline.response_model is not None and (named := exchange.response_model) is not None:
+    if timeline.response_model is not None and (named := fit_model(timeline.response_model)) is not None:
         fields["response_model"] = named
     fields["stream"] = exchange.stream
     if exchange.status:

@@ -12,7 +12,7 @@ from proxy.telemetry.registry import CounterSeries, HistogramSeries
 if TYPE_CHECKING:
     from proxy.telemetry.metrics import Metrics
 
-_OK = Outcome.OK
+_OK, _LEFT = Outcome.OK, Outcome.CLIENT_DISCONNECT
 REPORTED = "reported"
 """The `source` of token counts: the provider's own. There is no other: text is not counted into tokens here."""
 
@@ -187,7 +187,7 @@ class TargetMetrics:
 
     def _unwell(self, exchange: Exchange, counted: list[tuple[CounterSeries, float]]) -> None:
         """What is counted of requests that ended otherwise than with an answer."""
-        if exchange.outcome is Outcome.CLIENT_DISCONNECT:
+        if exchange.outcome is _LEFT:
             counted.append((self._disconnects[exchange.phase], 1.0))
         if exchange.limited is not None:
             counted.append((self._limited[exchange.limited], 1.0))

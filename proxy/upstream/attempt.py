@@ -38,6 +38,9 @@ class Kind(StrEnum):
     __hash__ = str.__hash__
 
 
+_WHOLE, _RAW = Kind.WHOLE, Kind.RAW
+
+
 class Sink(Protocol):
     """Where the answer goes: the client's side, as far as a try needs to know it."""
 
@@ -163,7 +166,7 @@ class Attempt:
             self._timeline.first_byte = self._clock()
             if response.status >= 300:  # noqa: PLR2004 - HTTP's successes end there
                 raise await self._refusal(response)
-            if self._kind is Kind.WHOLE:
+            if self._kind is _WHOLE:
                 return await self._collect(response, question.whole(self._timeline))
             await self._pass_on(response, question.stream(self._timeline, response))
         except ProxyError as error:
@@ -303,7 +306,7 @@ class Attempt:
             self._question.settle()
             self.candidate.health.answered(self.candidate.model, self._began, now - self._began)
             self._sink.begin(self._content_type, self._status)
-            if self._kind is Kind.RAW:
+            if self._kind is _RAW:
                 self.deadline.answering(now)
             else:
                 self.deadline.wait = FIRST_ANSWER
