@@ -8,13 +8,14 @@ from itertools import repeat
 from typing import Any
 
 from proxy.core.errors import MethodNotAllowed, ModelNotFound, RouteNotFound
-from proxy.core.render import CANONICAL, Rendering
+from proxy.core.render import CANONICAL
 from proxy.core.timeline import Timeline
 from proxy.edge import bodies, heads, keys, origins
 from proxy.edge.client_request import ClientRequest
 from proxy.edge.questions import Asked, ChatQuestion, RawQuestion
-from proxy.edge.service import Served, Service, State
+from proxy.edge.service import Aim, Served, Service, State
 from proxy.routing import ordered
+from proxy.settings.model import Client
 from proxy.telemetry.exchange import Exchange
 from proxy.upstream.attempt import Kind
 from proxy.upstream.attempts import Plan
@@ -71,9 +72,10 @@ class _Call:
         chat = self._path == CHAT
         if not chat:
             _judge_path(self._path)
-        caller = keys.identify(headers, settings.clients)
-        known = caller.client
+        known, key = keys.identify(headers, settings.clients)
+        allowed = None
         if known is not None:
+            allowed = known.routes
             exchange.key_id = state.key_ids[known.name]
             exchange.client = known.name if settings.telemetry.client_names else None
         wanted = heads.rendering_of(headers[heads.RENDER]) if heads.RENDER in headers else None
@@ -87,9 +89,9 @@ class _Call:
         if chat:
             bodies.judge_chat(body)
         exchange.stream = body.get("stream") is True
-        served = state.served(body["model"], caller.allowed)
+        served = state.served(body["model"], allowed)
         if served is None:
-            raise _not_found(state, body["model"], caller.allowed)
+            raise _not_found(state, body["model"], allowed)
         route, aims = served.match.route, served.aims or service.aims(state, served)
         exchange.target = aims[0].metrics
         if known is not None or state.limited:
@@ -97,44 +99,38 @@ class _Call:
         own = None if known is None else known.render
         rendering = wanted or own or route.render or CANONICAL
         kind = (_STREAM if exchange.stream else _WHOLE) if chat else _RAW
+        recall = None
+        if chat and served.keeps:
+            recall = Recall(service.memory, _digest(known, key), body["messages"], keeps=True)
         return Plan(
             self._path,
             kind,
-            self._questions(state, served, caller, body, rendering, chat=chat),
+            _questions(service, served, Asked(service, state, body, rendering, recall), chat=chat),
             route.retry.attempts,
             route.retry.cooldown_s,
             server.heartbeat_s if kind is _STREAM else 0.0,
-            caller.key,
+            key,
         )
 
-    def _questions(
-        self,
-        state: State,
-        served: Served,
-        caller: keys.Caller,
-        body: dict[str, Any],
-        rendering: Rendering,
-        *,
-        chat: bool,
-    ) -> Sequence[RawQuestion]:
-        """The request before each target that may answer, best target first."""
-        service, recall = self._service, None
-        if chat and served.keeps:
-            recall = Recall(service.memory, _digest(caller), body["messages"], keeps=True)
-        asked = Asked(service, state, body, rendering, recall)
-        aims = served.aims
-        if len(aims) > 1:
-            order = ordered(
-                served.targets,
-                served.match.route.strategy,
-                health=lambda one: service.health.of(one.key),
-                now=service.clock(),
-                draw=random.random(),  # noqa: S311 - spreads load
-            )
-            found = {id(aim.resolved): aim for aim in aims}
-            aims = tuple([found[id(resolved)] for resolved in order])
-        question = ChatQuestion if chat else RawQuestion
-        return [question(aims[0], asked)] if len(aims) == 1 else list(map(question, aims, repeat(asked)))
+
+def _questions(service: Service, served: Served, asked: Asked, *, chat: bool) -> Sequence[RawQuestion]:
+    """The request before each target that may answer, best target first."""
+    question = ChatQuestion if chat else RawQuestion
+    if len(served.aims) == 1:
+        return [question(served.aims[0], asked)]
+    return list(map(question, _in_order(service, served), repeat(asked)))
+
+
+def _in_order(service: Service, served: Served) -> list[Aim]:
+    order = ordered(
+        served.targets,
+        served.match.route.strategy,
+        health=lambda one: service.health.of(one.key),
+        now=service.clock(),
+        draw=random.random(),  # noqa: S311 - spreads load
+    )
+    found = {id(aim.resolved): aim for aim in served.aims}
+    return [found[id(resolved)] for resolved in order]
 
 
 def _judge_path(path: str) -> None:
@@ -145,11 +141,11 @@ def _judge_path(path: str) -> None:
         raise MethodNotAllowed("This path takes GET.")
 
 
-def _digest(caller: keys.Caller) -> bytes:
+def _digest(known: Client | None, key: str | None) -> bytes:
     """Tells callers apart, also by keys that only the provider will judge; b"" for those without a key."""
-    if caller.client is not None:
-        return caller.client.key_sha256
-    return hashlib.sha256(caller.key.encode("latin-1")).digest() if caller.key is not None else b""
+    if known is not None:
+        return known.key_sha256
+    return hashlib.sha256(key.encode("latin-1")).digest() if key is not None else b""
 
 
 def _not_found(state: State, model: str, allowed: tuple[str, ...] | None) -> ModelNotFound:

@@ -3,23 +3,9 @@
 import hashlib
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from proxy.core.errors import KeyInvalid
 from proxy.settings.model import Client
-
-
-@dataclass(slots=True)
-class Caller:
-    """Somebody who may call."""
-
-    client: Client | None
-    """None where the table asks for no key."""
-    key: str | None
-    """What was presented; it reaches no log, and a provider only where its settings say so."""
-
-    allowed: tuple[str, ...] | None = None
-    """Names or patterns of the models that this caller may use; None is all."""
 
 
 def presented(headers: dict[str, str]) -> str | None:
@@ -31,11 +17,15 @@ def presented(headers: dict[str, str]) -> str | None:
     return headers["x-api-key"].strip() or None if "x-api-key" in headers else None
 
 
-def identify(headers: dict[str, str], clients: Sequence[Client]) -> Caller:
-    """The caller behind these headers. Raises KeyInvalid where a key is asked for and none of them fits."""
+def identify(headers: dict[str, str], clients: Sequence[Client]) -> tuple[Client | None, str | None]:
+    """Who is behind these headers, None where the table asks for no key; and the key that was presented.
+
+    That key reaches no log, and a provider only where its settings say so. Raises KeyInvalid where a key is asked for
+    and none of them fits.
+    """
     key = presented(headers)
     if not clients:
-        return Caller(None, key)
+        return None, key
     if key is None:
         raise KeyInvalid("Send your key as `Authorization: Bearer KEY` or `x-api-key: KEY`.")
     # Headers are read as Latin-1, which gives back the very bytes that were sent.
@@ -47,4 +37,4 @@ def identify(headers: dict[str, str], clients: Sequence[Client]) -> Caller:
             found = client
     if found is None:
         raise KeyInvalid("This key is not known here.")
-    return Caller(found, key, found.routes)
+    return found, key

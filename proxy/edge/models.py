@@ -55,17 +55,16 @@ class Models:
     async def all(self, request: Request) -> Response:
         """All models of this caller."""
         state = self._service.state
-        caller = keys.identify(heads.headers_of(request.scope), state.settings.clients)
-        routes = state.table.visible(caller.allowed)
-        groups = await asyncio.gather(*(self._names(state, route, caller.allowed) for route in routes))
+        allowed = _allowed(request, state)
+        routes = state.table.visible(allowed)
+        groups = await asyncio.gather(*(self._names(state, route, allowed) for route in routes))
         owned = {name: route for route, names in zip(routes, groups, strict=True) for name in names}
         return answers.json({"object": "list", "data": [_entry(state, *item) for item in owned.items()]})
 
     async def one(self, request: Request) -> Response:
         """One of them; the name may hold slashes."""
         state, name = self._service.state, request.path_params["name"]
-        caller = keys.identify(heads.headers_of(request.scope), state.settings.clients)
-        match = state.table.match(name, caller.allowed)
+        match = state.table.match(name, _allowed(request, state))
         if match is None:
             raise ModelNotFound(f"There is no model {name[:200]!r} here. GET /v1/models lists what there is.")
         return answers.json(_entry(state, name, match.route))
@@ -79,6 +78,11 @@ class Models:
             found.update(dict.fromkeys(_asked_for(route, target, given)))
         names = found or _patterns(route, allowed)
         return [name for name in names if "*" in name or _leads_to(state, name, allowed, route)]
+
+
+def _allowed(request: Request, state: State) -> Allowed:
+    client, _ = keys.identify(heads.headers_of(request.scope), state.settings.clients)
+    return None if client is None else client.routes
 
 
 def _leads_to(state: State, name: str, allowed: Allowed, route: Route) -> bool:
