@@ -119,10 +119,17 @@ def told_and_noted() -> list[list[str]]:
     """The same numbers: told the client one by one, and noted together. What is shown of each."""
     exposed = Exposed()
     total, sizes = exposed.counter("c_total", "x", ("of",)), exposed.histogram("h", "x", ("of",), BOUNDS)
+    level, gaps = exposed.gauge("g", "x", ("of",), "livesum"), exposed.histogram("gaps", "x", ("of",), BOUNDS)
     for value in (-1.0, 0.0, 0.5, 0.75, 4.0, 9, math.inf):
         total.labels("a").inc(abs(value))
         sizes.labels("a").observe(value)
         exposed.note([(total.labels("b"), abs(value))], [(sizes.labels("b"), value)])
+    for amount in (1.0, 1.0, -1.0):
+        level.labels("a").inc(amount)
+        exposed.note([(level.labels("b"), amount)], ())
+    for value in (0.25, 3.0, 3.0):
+        gaps.labels("a").observe(value)
+    gaps.labels("b").add((1.0, 0.0, 2.0, 0.0, 6.25))
     lines = [line for line in exposed.render("", {})[0].decode().splitlines() if "{" in line]
     return [sorted(line.replace(f'of="{of}"', "") for line in lines if f'of="{of}"' in line) for of in "ab"]
 
@@ -131,6 +138,7 @@ def test_what_is_noted_together_counts_as_what_the_client_is_told_one_by_one() -
     told, noted = told_and_noted()
     assert noted == told
     assert "h_count{} 7.0" in noted
+    assert {"g{} 1.0", "gaps_sum{} 6.25"} <= set(noted)
 
 
 def test_what_is_noted_together_counts_the_same_where_several_processes_count(tmp_path: Path) -> None:
@@ -144,3 +152,4 @@ def test_what_is_noted_together_counts_the_same_where_several_processes_count(tm
     told, noted = json.loads(found.stdout)
     assert noted == told
     assert "h_count{} 7.0" in noted
+    assert {"g{} 1.0", "gaps_sum{} 6.25"} <= set(noted)
