@@ -116,8 +116,8 @@ class Frame:
     def leaving(self, texts: list[bytes], joined: bytes) -> bytes:
         """What leaves for these texts. JSON has several ways to write a text with escapes; one of them leaves."""
         plain = texts
-        if _ESCAPE in joined and not self.verbatim:
-            plain = [_rewritten(text) if _ESCAPE in text else text for text in texts]
+        if not self.verbatim and joined.find(_ESCAPE) >= 0:
+            plain = [_rewritten(text) if text.find(_ESCAPE) >= 0 else text for text in texts]
         if len(self.left) > 2:  # noqa: PLR2004 - the text stands in more than one place
             return b"".join([text.join(self.left) for text in plain])
         return self.left[0] + self.glue.join(plain) + self.left[1]
@@ -256,7 +256,7 @@ class BytePath:
     def _frame(self, block: bytes, choice: Choice, said: Short) -> Frame | None:
         """The frame of a block. With no escape in it, it holds the probe nowhere in disguise."""
         payload = _PAYLOAD.match(block)
-        if payload is None or b"\n" in block or _ESCAPE in block or _PROBE in block:
+        if payload is None or block.find(b"\n") >= 0 or block.find(_ESCAPE) >= 0 or block.find(_PROBE) >= 0:
             return None
         padded = _PADDED.search(block)
         own = b"" if padded is None else padded.group(1)
@@ -306,7 +306,7 @@ def _sure(splitter: TagSplitter, texts: list[bytes], *, look: bool) -> int:
 
 def _any_in(stops: list[bytes], text: bytes) -> bool:
     for stop in stops:  # noqa: SIM110 - a generator costs as much as the search
-        if stop in text:
+        if text.find(stop) >= 0:
             return True
     return False
 

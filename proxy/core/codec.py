@@ -65,7 +65,6 @@ def dumps(value: Any) -> bytes:
 
 
 def _exact(text: bytes) -> tuple[Any, bool]:
-    # `in` would first try the bytes as a number, and raise and clear an exception (CPython 3.11, `_Py_bytes_contains`).
     sampled = text[::_STEP].translate(_DIGITS).find(_SAMPLE) >= 0
     if sampled and _NINETEEN in text.translate(_DIGITS) and _BIG_INT.search(text):
         return _parsed(text)

@@ -55,7 +55,7 @@ class Envelope:
             data["id"], data["object"], data["created"] = self.id, _OBJECT, self._created
             chunk.raw = None
         model = data.get("model")
-        if model.__class__ is not str or not model:
+        if type(model) is not str or not model:
             data["model"] = self._model
             chunk.raw = None
         return chunk
@@ -73,9 +73,9 @@ class Envelope:
 def is_framed(body: dict[str, Any]) -> bool:
     """Whether a whole answer has its frame at first sight; no means that only a closer look tells."""
     own, created, model = body.get("id"), body.get("created"), body.get("model")
-    if own.__class__ is not str or not own or model.__class__ is not str or not model:
+    if type(own) is not str or not own or type(model) is not str or not model:
         return False
-    return body.get("object") == "chat.completion" and created.__class__ is int and 1 <= created < _END_OF_TIME
+    return body.get("object") == "chat.completion" and type(created) is int and 1 <= created < _END_OF_TIME
 
 
 def framed(event: dict[str, Any], choices: list[dict[str, Any]]) -> list[Chunk]:

@@ -85,7 +85,7 @@ class Normalizer:
             value, as_sent = codec.loads_as_sent(data)
         except ValueError:
             value, as_sent = None, False
-        as_sent = as_sent and b"\n" not in data
+        as_sent = as_sent and data.find(b"\n") < 0
         self.short = found = self._short(value, data) if as_sent and not name else None
         if found is not None:
             state, said, chunk = found
@@ -117,20 +117,16 @@ class Normalizer:
 
         None: it wants a closer look. Changes the event, but no choice; see `spoke`.
         """
-        if event.__class__ is not dict or not self._envelope.settled or not _PLAIN_EVENT.issuperset(event):
+        if type(event) is not dict or not self._envelope.settled or not _PLAIN_EVENT.issuperset(event):
             return None
         choices = event.get("choices")
-        if choices.__class__ is not list or len(choices) != 1 or event.get("usage") is not None:
+        if type(choices) is not list or len(choices) != 1 or event.get("usage") is not None:
             return None
         choice = choices[0]
-        if (
-            choice.__class__ is not dict
-            or choice.get("finish_reason") is not None
-            or not _PLAIN_CHOICE.issuperset(choice)
-        ):
+        if type(choice) is not dict or choice.get("finish_reason") is not None or not _PLAIN_CHOICE.issuperset(choice):
             return None
         index, delta = choice.get("index"), choice.get("delta")
-        if index.__class__ is not int or delta.__class__ is not dict:
+        if type(index) is not int or type(delta) is not dict:
             return None
         state = self._choices.get(index)
         said = None if state is None else short(state, delta)

@@ -53,7 +53,7 @@ def short(choice: Choice, delta: dict[str, Any]) -> Short | None:
         return None
     content, entries = delta.get("content"), delta.get("tool_calls")
     if content:
-        return None if entries or content.__class__ is not str else _content(choice, delta, content)
+        return None if entries or type(content) is not str else _content(choice, delta, content)
     if content is not None and content != "":
         return None
     return _call(choice, delta, entries) if entries else _field(choice, delta)
@@ -94,13 +94,13 @@ def spoke(choice: Choice, said: Short, text: str, size: int, events: int = 1) ->
 def is_plain(message: dict[str, Any], reader: DialectReader) -> bool:
     """Whether a whole message without tool calls is canonical at first sight; no means that only a closer look tells."""
     role, content = message.get("role"), message.get("content")
-    if role.__class__ is not str or not role or reader.inside:
+    if type(role) is not str or not role or reader.inside:
         return False
-    if content is not None and (content.__class__ is not str or (content and not reader.grammar.leaves(content))):
+    if content is not None and (type(content) is not str or (content and not reader.grammar.leaves(content))):
         return False
     for name, value in message.items():
         if name == "reasoning_content":
-            if value is not None and value.__class__ is not str:
+            if value is not None and type(value) is not str:
                 return False
         elif name in reader.names:
             if value is not None and value != "":
@@ -140,7 +140,7 @@ def _field(choice: Choice, delta: dict[str, Any]) -> Short | None:
         if name in reader.names:
             if value is None or value == "":
                 continue
-            if value.__class__ is not str or (text and value != text):
+            if type(value) is not str or (text and value != text):
                 return None
             if not text or reader.fields.index(name) < reader.fields.index(source):
                 source = name
@@ -155,22 +155,22 @@ def _field(choice: Choice, delta: dict[str, Any]) -> Short | None:
     details = delta.get(reader.details_key)
     if not details:
         return Short("field", text, 1 + twins, twins, source, 0, out) if details is None or details == [] else None
-    if reader.snapshots or details.__class__ is not list or len(details) != 1 or text_of(details[0]) != text:
+    if reader.snapshots or type(details) is not list or len(details) != 1 or text_of(details[0]) != text:
         return None
     return Short("field", text, 2 + twins, twins, "details", 0, out)
 
 
 def _call(choice: Choice, delta: dict[str, Any], entries: Any) -> Short | None:
-    if entries.__class__ is not list or len(entries) != 1 or not choice.calm or "role" in delta:
+    if type(entries) is not list or len(entries) != 1 or not choice.calm or "role" in delta:
         return None
     entry = entries[0]
-    if entry.__class__ is not dict or "id" in entry:
+    if type(entry) is not dict or "id" in entry:
         return None
     index, function = entry.get("index"), entry.get("function")
-    if function.__class__ is not dict or "name" in function:
+    if type(function) is not dict or "name" in function:
         return None
     text = function.get("arguments")
-    if text.__class__ is not str or not text or index.__class__ is not int or not choice.calls.goes_on(index):
+    if type(text) is not str or not text or type(index) is not int or not choice.calls.goes_on(index):
         return None
     return Short("call", text, call=index) if _alone(delta, choice.reader, "tool_calls") else None
 
@@ -188,6 +188,6 @@ def _alone(delta: dict[str, Any], reader: DialectReader, own: str = "content") -
 
 def _is_beside(name: str, value: Any, reader: DialectReader) -> bool:
     """Whether a key may stand beside the text: what it holds is passed on, and means nothing to us."""
-    if value is None or (value.__class__ is list and not value and name in (reader.details_key, "tool_calls")):
+    if value is None or (type(value) is list and not value and name in (reader.details_key, "tool_calls")):
         return True
-    return value.__class__ is str and name not in reader.telling
+    return type(value) is str and name not in reader.telling

@@ -72,19 +72,19 @@ def is_canonical(usage: dict[str, Any], excludes: Excludes = "auto") -> bool:
     if excludes == "yes" or not _OWN_KEYS.issuperset(usage):
         return False
     prompt, completion, total = usage.get("prompt_tokens"), usage.get("completion_tokens"), usage.get("total_tokens")
-    if prompt.__class__ is not int or completion.__class__ is not int or total.__class__ is not int:
+    if type(prompt) is not int or type(completion) is not int or type(total) is not int:
         return False
     if prompt < 0 or completion < 0 or total != prompt + completion or not 0 < total < _TOO_MANY:
         return False
     for group, key in _DETAILS:
         details = usage.get(group)
-        if details is not None and not (details.__class__ is dict and _is_count(details.get(key, 0))):
+        if details is not None and not (type(details) is dict and _is_count(details.get(key, 0))):
             return False
     return True
 
 
 def _is_count(value: Any) -> bool:
-    return value.__class__ is int and 0 <= value < _TOO_MANY
+    return type(value) is int and 0 <= value < _TOO_MANY
 
 
 def _with_reasoning(

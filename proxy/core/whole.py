@@ -45,14 +45,14 @@ class WholeAnswer:
 
     def _is_canonical(self, value: Any) -> bool:
         """Whether a whole answer is canonical at first sight; no means that only a closer look tells."""
-        if value.__class__ is not dict or not _PLAIN_KEYS.issuperset(value) or not is_framed(value):
+        if type(value) is not dict or not _PLAIN_KEYS.issuperset(value) or not is_framed(value):
             return False
         choices, counts = value.get("choices"), value.get("usage")
-        if choices.__class__ is not list or not choices:
+        if type(choices) is not list or not choices:
             return False
         if counts is not None:
             excludes = self._reader.dialect.usage.completion_excludes_reasoning
-            if counts.__class__ is not dict or not usage.is_canonical(counts, excludes):
+            if type(counts) is not dict or not usage.is_canonical(counts, excludes):
                 return False
         for choice in choices:  # noqa: SIM110 - a generator costs more than the look
             if not self._is_plain(choice):
@@ -120,12 +120,12 @@ class WholeAnswer:
 
     def _is_plain(self, given: Any) -> bool:
         """Whether a choice is canonical at first sight, as nearly all are."""
-        if given.__class__ is not dict:
+        if type(given) is not dict:
             return False
         word, said = given.get("finish_reason"), given.get("message")
-        if not _PLAIN_CHOICE.issuperset(given) or said.__class__ is not dict or given.get("index").__class__ is not int:
+        if not _PLAIN_CHOICE.issuperset(given) or type(said) is not dict or given.get("index").__class__ is not int:
             return False
-        if word.__class__ is not str or word not in REASONS or word in self._reader.dialect.finish_reason.map:
+        if type(word) is not str or word not in REASONS or word in self._reader.dialect.finish_reason.map:
             return False
         if not is_plain(said, self._reader):
             return False
