@@ -63,10 +63,10 @@ class Spoken:
 
     `pieces`: (is reasoning, text) in order. `entries`: tool calls. `opaque`: reasoning objects and typed parts that carry
     more than text. `others`: typed parts that are neither reasoning nor text. `plain`: every key but the text of
-    `content` may stay as it came.
+    `content` may stay as it came. `silent`: the delta held nothing but, maybe, a role.
     """
 
-    __slots__ = ("entries", "opaque", "others", "pieces", "plain")
+    __slots__ = ("entries", "opaque", "others", "pieces", "plain", "silent")
 
     def __init__(
         self,
@@ -80,6 +80,7 @@ class Spoken:
         self.opaque = opaque or []
         self.others = others or []
         self.plain = True
+        self.silent = False
 
     @property
     def is_nothing(self) -> bool:
@@ -145,6 +146,7 @@ class Choice:
         """Reads one delta. `word`: the upstream's finish word, where one came with it."""
         spoken = Spoken()
         if is_silent(delta):
+            spoken.silent = True
             if word:
                 self._close(spoken, word)
                 self.generated = self.generated or bool(spoken.pieces or spoken.entries)

@@ -18,12 +18,13 @@ class Chunk:
     """One `chat.completion.chunk` in the canonical schema (contract: guarantees C1–C8 of `docs/schema.md`).
 
     `data` is the chunk as a plain dict; whoever changes it sets `raw` to None. `raw` is the JSON text that arrived,
-    kept where nothing had to change, and is then what leaves (C9). `kind` is what it generates, where that is known.
+    kept where nothing had to change, and is then what leaves (C9). `kind` is what it generates: empty for nothing, None
+    where that is not known.
     """
 
     __slots__ = ("data", "kind", "raw")
 
-    def __init__(self, data: dict[str, Any], raw: bytes | None = None, kind: Kind | None = None) -> None:
+    def __init__(self, data: dict[str, Any], raw: bytes | None = None, kind: Kind | Literal[""] | None = None) -> None:
         self.data = data
         self.raw = raw
         self.kind = kind

@@ -89,7 +89,8 @@ class Normalizer:
         self.short = found = self._short(value, data) if as_sent and not name else None
         if found is not None:
             state, said, chunk = found
-            spoke(state, said, said.text, len(said.text))
+            text = said.text
+            spoke(state, said, text, len(text))
             return [chunk]
         if name == b"error" or is_error(value):
             return self._fail(value, data)
@@ -132,7 +133,7 @@ class Normalizer:
         said = None if state is None else short(state, delta)
         if state is None or said is None:
             return None
-        if not self._reader.known.issuperset(delta):
+        if len(delta) > 1 and not self._reader.known.issuperset(delta):  # one key alone is that of the text
             state.look(delta)
         chunk = Chunk(event, data, "reasoning" if said.source else "answer")
         if said.delta is not None:
@@ -228,7 +229,7 @@ class Normalizer:
         released = self._release(state, spoken, waited) if state.waiting else []
         said = self._said(state, choice, delta, spoken, same=same)
         if said is None:
-            return [*released, Chunk(event, raw)]
+            return [*released, Chunk(event, raw, "" if spoken.silent else None)]
         if not said and carries_more(event):
             said = [{"index": state.index, "delta": {}, "finish_reason": None}]
         return [*released, *framed(event, said)]

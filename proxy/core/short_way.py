@@ -5,7 +5,7 @@ in few ways, all of which are `passes`; so what it did with one event holds for 
 (`byte_path.py`).
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from proxy.core.choice import Choice, DialectReader
 from proxy.core.chunk import Kind
@@ -25,26 +25,42 @@ PLAIN_CHOICE = frozenset(
 """Keys of a choice, beside its delta or message, that are told by a look at their values, or passed on."""
 
 
-class Short(NamedTuple):
-    """What a delta says."""
+class Short:
+    """What a delta says.
 
-    way: Way
-    text: str
-    """Never empty."""
-    times: int = 1
-    """How many values of the delta are this text."""
-    twins: int = 0
-    """How many of them are other spellings of the same field."""
-    source: str = ""
-    """Where reasoning was seen; empty for answer."""
-    call: int = 0
-    """For arguments: the upstream's index of their call."""
-    delta: dict[str, Any] | None = None
-    """What leaves in its place; None: it leaves as it came."""
+    `text` is never empty. `times`: how many values of the delta are it; `twins`: how many of them are other spellings of
+    the same field. `source`: where reasoning was seen; empty for answer. `call`: for arguments, the upstream's index of
+    their call. `delta`: what leaves in its place; None where it leaves as it came.
+    """
+
+    __slots__ = ("call", "delta", "source", "text", "times", "twins", "way")
+
+    def __init__(
+        self,
+        way: Way,
+        text: str,
+        times: int = 1,
+        twins: int = 0,
+        source: str = "",
+        call: int = 0,
+        delta: dict[str, Any] | None = None,
+    ) -> None:
+        self.way = way
+        self.text = text
+        self.times = times
+        self.twins = twins
+        self.source = source
+        self.call = call
+        self.delta = delta
 
     @property
     def kind(self) -> Kind:
         return "reasoning" if self.source else "answer"
+
+    def is_like(self, other: "Short") -> bool:
+        """Whether both say a text, whichever it is, in the same places."""
+        here = (self.times, self.twins, self.source, self.call)
+        return here == (other.times, other.twins, other.source, other.call)
 
 
 def short(choice: Choice, delta: dict[str, Any]) -> Short | None:
@@ -135,9 +151,9 @@ def _way_of_content(choice: Choice) -> Way | None:
 
 def _field(choice: Choice, delta: dict[str, Any]) -> Short | None:
     reader = choice.reader
-    text, source, twins = "", "", -1
+    names, text, source, twins = reader.names, "", "", -1
     for name, value in delta.items():
-        if name in reader.names:
+        if name in names:
             if value is None or value == "":
                 continue
             if type(value) is not str or (text and value != text):
@@ -152,7 +168,7 @@ def _field(choice: Choice, delta: dict[str, Any]) -> Short | None:
         return None
     same = not twins and source == "reasoning_content" and "role" not in delta
     out = None if same else rest(delta, reader, "reasoning_content", text)
-    details = delta.get(reader.details_key)
+    details = delta.get(reader.details_key) if len(delta) > 1 else None
     if not details:
         return Short("field", text, 1 + twins, twins, source, 0, out) if details is None or details == [] else None
     if reader.snapshots or type(details) is not list or len(details) != 1 or text_of(details[0]) != text:

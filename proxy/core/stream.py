@@ -172,11 +172,14 @@ class StreamPipeline(Reader):
     def _write(self, chunks: list[Chunk], now: float, out: list[bytes]) -> None:
         """Chunks as this client's events."""
         for chunk in chunks:
-            kind = chunk.kind or kind_of(chunk.data)
-            if kind is not None and kind is not self._marked:
+            kind = chunk.kind
+            if kind is None:
+                kind = kind_of(chunk.data)
+            if kind and kind is not self._marked:
                 self._mark(kind, now)
+            if self._simple:
+                out += (b"data: ", codec.dumps(chunk.data) if chunk.raw is None else chunk.raw, b"\n\n")
         if self._simple:
-            _encode(chunks, out)
             return
         if self._collector is not None:
             for chunk in chunks:

@@ -16,6 +16,8 @@ from proxy.core.errors import (
 )
 
 _MAX_MESSAGE = 2000
+_TELLING = frozenset({"error", "type", "base_resp", "message", "detail", "errors"})
+"""Keys of a body or event, one of which is there if it reports an error other than by its `object` or in a choice."""
 
 # What an error inside a 200 means, where it says so in words. OpenAI's and Anthropic's codes and types
 # (platform.openai.com/docs/guides/error-codes, platform.claude.com/docs/en/api/errors; 2026-11-22).
@@ -45,7 +47,8 @@ def is_error(value: Any) -> bool:
         return bool(value) and isinstance(value[0], dict) and is_error(value[0])
     if not isinstance(value, dict):
         return False
-    if value.get("error") or value.get("object") == "error" or value.get("type") == "error":
+    telling = not _TELLING.isdisjoint(value)
+    if value.get("object") == "error" or (telling and (value.get("error") or value.get("type") == "error")):
         return True
     choices = value.get("choices")
     if isinstance(choices, list) and choices:
@@ -53,6 +56,11 @@ def is_error(value: Any) -> bool:
             if isinstance(choice, dict) and choice.get("error"):
                 return True
         return False
+    return telling and _tells_error(value)
+
+
+def _tells_error(value: dict[str, Any]) -> bool:
+    """Whether a body or event without text does."""
     if _base_resp_failed(value):
         return True
     if "choices" in value:

@@ -6,6 +6,8 @@
 
 from typing import Any, Literal
 
+from proxy.core.envelope import FRAME
+
 Excludes = Literal["auto", "yes", "no"]
 
 _DETAILS = (("completion_tokens_details", "reasoning_tokens"), ("prompt_tokens_details", "cached_tokens"))
@@ -24,6 +26,8 @@ def find(chunk: dict[str, Any]) -> dict[str, Any] | None:
     first = choices[0] if isinstance(choices, list) and choices else None
     if isinstance(first, dict) and "usage" in first and (usage := _counts(first)) is not None:
         return usage
+    if FRAME.issuperset(chunk):
+        return None
     for key, value in chunk.items():
         if key[:2] == "x_" and (usage := _counts(value)) is not None:
             return usage
