@@ -20,6 +20,7 @@ from proxy.core.chunk import Kind
 from proxy.core.normalizer import Normalizer
 from proxy.core.short_way import Short, may, spoke
 from proxy.core.splitter import TagSplitter
+from proxy.core.sse import LINE_FEED
 
 PROBE = "the text of this event…"
 """Stands for every text. Not ASCII: how it leaves tells how all others would."""
@@ -38,6 +39,7 @@ _PADDING = re.compile(rb'[0-9A-Za-z+/=_-]*"\}\n\n')
 _BETWEEN = b"|"
 _WHITE_END = b" |"
 _ESCAPE = b"\\"
+_BACKSLASH = _ESCAPE[0]
 
 
 class Frame:
@@ -116,8 +118,8 @@ class Frame:
     def leaving(self, texts: list[bytes], joined: bytes) -> bytes:
         """What leaves for these texts. JSON has several ways to write a text with escapes; one of them leaves."""
         plain = texts
-        if not self.verbatim and joined.find(_ESCAPE) >= 0:
-            plain = [_rewritten(text) if text.find(_ESCAPE) >= 0 else text for text in texts]
+        if not self.verbatim and _BACKSLASH in joined:
+            plain = [_rewritten(text) if _BACKSLASH in text else text for text in texts]
         if len(self.left) > 2:  # noqa: PLR2004 - the text stands in more than one place
             return b"".join([text.join(self.left) for text in plain])
         return self.left[0] + self.glue.join(plain) + self.left[1]
@@ -256,7 +258,7 @@ class BytePath:
     def _frame(self, block: bytes, choice: Choice, said: Short) -> Frame | None:
         """The frame of a block. With no escape in it, it holds the probe nowhere in disguise."""
         payload = _PAYLOAD.match(block)
-        if payload is None or block.find(b"\n") >= 0 or block.find(_ESCAPE) >= 0 or block.find(_PROBE) >= 0:
+        if payload is None or LINE_FEED in block or _BACKSLASH in block or block.find(_PROBE) >= 0:
             return None
         padded = _PADDED.search(block)
         own = b"" if padded is None else padded.group(1)

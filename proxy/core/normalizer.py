@@ -11,6 +11,7 @@ from proxy.core.envelope import FRAME, Envelope, carries_more, framed
 from proxy.core.errors import UpstreamError, UpstreamProtocol
 from proxy.core.finish import inferred
 from proxy.core.short_way import PLAIN_CHOICE, Short, short, spoke
+from proxy.core.sse import LINE_FEED
 from proxy.core.upstream_error import from_payload, is_error
 
 MAX_WAITING = 64
@@ -85,7 +86,7 @@ class Normalizer:
             value, as_sent = codec.loads_as_sent(data)
         except ValueError:
             value, as_sent = None, False
-        as_sent = as_sent and data.find(b"\n") < 0
+        as_sent = as_sent and LINE_FEED not in data
         self.short = found = self._short(value, data) if as_sent and not name else None
         if found is not None:
             state, said, chunk = found

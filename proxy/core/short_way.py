@@ -93,16 +93,17 @@ def passes(choice: Choice, text: str) -> bool:
 
 def spoke(choice: Choice, said: Short, text: str, size: int, events: int = 1) -> None:
     """Enters into the choice what one or more such deltas said: `text`, as far as `Echo.lead` wants it, and its size."""
-    if said.way == "content":
+    way, source = said.way, said.source
+    if way == "content":
         return
     choice.generated = True
-    if said.way == "call":
+    if way == "call":
         choice.calls.go_on(said.call, text)
         return
-    choice.echo.lead(said.way, text, size)
-    if said.source == "details":
+    choice.echo.lead(way, text, size)
+    if source == "details":
         choice.echo.same("details", "field")
-    choice.source = said.source
+    choice.source = source
     if said.twins:
         choice.odd += ["both_reasoning_fields"] * (said.twins * events)
 

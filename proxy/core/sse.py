@@ -3,18 +3,20 @@
 Never `str.splitlines`: it also breaks at U+2028, U+0085 and others, which are legal inside JSON strings.
 https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation (2026-11-22)
 
-Bytes are looked for with `find`, here and wherever events are read: `in` first takes what it looks for as a number,
-which raises and clears an exception inside (CPython 3.11, `_Py_bytes_contains`).
+One byte is looked for by its number (`LINE_FEED in data`), several with `find`, here and wherever events are read: given
+bytes, `in` first takes them for a number, which raises and clears an exception inside (CPython 3.11, `_Py_bytes_contains`).
 """
 
 Event = tuple[bytes | None, bytes]
 """(name, data). The name is b"" for the default event and None for a comment, whose text is then the data."""
 
 DONE = b"[DONE]"
+LINE_FEED = 0x0A
 MAX_EVENT_BYTES = 64 * 1024 * 1024
 """Precedent: none has a limit in the specification; base64 images and encrypted reasoning reach several MiB."""
 
 _BOM = b"\xef\xbb\xbf"
+_RETURN = 0x0D
 
 
 class EventTooLargeError(ValueError):
@@ -70,7 +72,7 @@ class EventParser:
             and not self._parts
             and not self._skip_lf
             and self._bom is None
-            and data.find(b"\r") < 0
+            and _RETURN not in data
         ):
             return data
         if self._bom is not None:
@@ -79,7 +81,7 @@ class EventParser:
             self._skip_lf = False
             if data.startswith(b"\n"):
                 data = data[1:]
-        if data.find(b"\r") >= 0:
+        if _RETURN in data:
             self._skip_lf = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         ends_inside = data.find(b"\n\n") >= 0 or (
@@ -128,7 +130,7 @@ class EventParser:
 
 def read(block: bytes, events: list[Event]) -> None:
     """Appends what one block of lines (without its blank line) dispatches."""
-    if block.startswith(b"data:") and block.find(b"\n") < 0:
+    if block.startswith(b"data:") and LINE_FEED not in block:
         data = block[6:] if block.startswith(b" ", 5) else block[5:]
         if data:
             events.append((b"", data))

@@ -91,7 +91,7 @@ class StreamPipeline(Reader):
                     self._parser.keep(text[at:])
                     return
                 block, at = text[at:end], end + 2
-                if block.startswith(_OBJECT) and block.find(b"\n") < 0:
+                if block.startswith(_OBJECT) and sse.LINE_FEED not in block:
                     self._event(block[6:], b"", block, now, out)
                 else:
                     self._block(block, now, out)
