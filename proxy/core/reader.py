@@ -1,7 +1,5 @@
 """What the two pipelines of `stream.py` share: an upstream's body, which is SSE or JSON, and what was found in it."""
 
-from functools import cached_property
-
 from proxy.core import codec, sse
 from proxy.core.chunk import Kind
 from proxy.core.context import AnswerContext
@@ -20,30 +18,23 @@ _BOM = b"\xef\xbb\xbf"
 class Reader:
     """Tells JSON from SSE, and reads events in their order."""
 
-    error: ProxyError | None = None
-    begun = False
-    source: str | None = None
-    """Where reasoning was seen: a field's name, `details`, `content_parts`, `tags`, or None."""
-    _json: list[bytes] | None = None  # the body, once it is known to be JSON
-    _size = 0
-    _head: bytes | None = b""  # what came before it was told; None once it is
-    _ended = False  # nothing that the upstream sends counts any more
-    _marked: Kind | None = None  # what this read has generated last
+    _parser: sse.EventParser
+    _normalizer: Normalizer
 
+    # No attribute has a default in the class: CPython 3.11 then looks there first, each time (`_Py_Specialize_LoadAttr`).
     def __init__(self, context: AnswerContext, timeline: Timeline) -> None:
         self._context = context
         self._timeline = timeline
+        self.error: ProxyError | None = None
+        self.begun = False
+        self.source: str | None = None
+        """Where reasoning was seen: a field's name, `details`, `content_parts`, `tags`, or None."""
+        self._json: list[bytes] | None = None  # the body, once it is known to be JSON
+        self._size = 0
+        self._head: bytes | None = b""  # what came before it was told; None once it is
+        self._ended = False  # nothing that the upstream sends counts any more
+        self._marked: Kind | None = None  # what this read has generated last
         self._joined = b""  # the whole JSON body
-
-    @cached_property
-    def _parser(self) -> sse.EventParser:
-        """Made where there are events to read: a JSON body needs none."""
-        return sse.EventParser()
-
-    @cached_property
-    def _normalizer(self) -> Normalizer:
-        """The same."""
-        return Normalizer(self._context)
 
     def _told(self, data: bytes) -> bytes:
         """Decides by the body's first byte whether it is JSON; returns what there is to read."""

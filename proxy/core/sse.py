@@ -84,8 +84,10 @@ class EventParser:
         if _RETURN in data:
             self._skip_lf = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        ends_inside = data.find(b"\n\n") >= 0 or (
-            data.startswith(b"\n") and self._parts and self._parts[-1].endswith(b"\n")
+        ends_inside = (
+            data.endswith(b"\n\n")
+            or data.find(b"\n\n") >= 0
+            or (data.startswith(b"\n") and self._parts and self._parts[-1].endswith(b"\n"))
         )
         if not ends_inside:
             self._append(data)

@@ -86,12 +86,15 @@ class StreamPipeline(Reader):
                         self._mark(kind, now)
                     out.append(leaving)
                     continue
-                end = text.find(b"\n\n", at)
+                end = text.find(b"\n", at)  # one byte is looked for many at a time, two are not
+                one_line = 0 <= end < size - 1 and text[end + 1] == sse.LINE_FEED
+                if not one_line:
+                    end = text.find(b"\n\n", at)
                 if end < 0:
                     self._parser.keep(text[at:])
                     return
                 block, at = text[at:end], end + 2
-                if block.startswith(_OBJECT) and sse.LINE_FEED not in block:
+                if one_line and block.startswith(_OBJECT):
                     self._event(block[6:], b"", block, now, out)
                 else:
                     self._block(block, now, out)
@@ -207,6 +210,16 @@ class WholePipeline(Reader):
     def __init__(self, context: AnswerContext, timeline: Timeline) -> None:
         super().__init__(context, timeline)
         self._given: list[bytes] | None = [] if context.rendering.form == "passthrough" else None
+
+    @cached_property
+    def _parser(self) -> sse.EventParser:  # type: ignore[override]
+        """Made where there are events to read: a JSON body needs none."""
+        return sse.EventParser()
+
+    @cached_property
+    def _normalizer(self) -> Normalizer:  # type: ignore[override]
+        """The same."""
+        return Normalizer(self._context)
 
     @cached_property
     def _aggregator(self) -> Aggregator:
