@@ -96,8 +96,8 @@ class ToolCalls:
         """Returns the entries to send; an entry that was right already is the same object."""
         out: list[dict[str, Any]] = []
         for entry in entries:
-            if not isinstance(entry, dict):
-                continue
+            if not isinstance(entry, dict) or not entry:
+                continue  # an empty one starts no call: nothing of it would ever leave, and its number would be missing
             call = self._find(entry)
             fragment = self._fragment(call, entry)
             if fragment is not None:

@@ -35,6 +35,7 @@ A, B = ("a", "f", '{"x":1}'), ("b", "g", '{"y":2}')
 CASES: list[tuple[str, list[list[Any]], list[tuple[str, str, str]]]] = [
     ("as it should be", [[call(0, "a", "f", '{"x"')], [call(0, None, None, ":1}")]], [A]),
     ("two in one delta", [[call(0, *A), call(1, *B)]], [A, B]),
+    ("after an empty one", [[{}, {"id": "a"}]], [("a", "", "")]),
     ("without index", [[call(None, *A)], [call(None, *B)]], [A, B]),
     (
         "without index, in fragments",
