@@ -18,6 +18,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define GOLDEN 0.6180339887498949 /* its multiples spread evenly over [0, 1), however many there are */
+
 enum { HEAD = 16384, READ = 262144, TAIL = 16, DIGITS = 13, BATCH = 256 };
 
 enum state { CLOSED, CONNECTING, HEADER, LENGTH, SIZE, DATA, DATA_END, TRAILER, UNTIL_CLOSE, IDLE };
@@ -298,6 +300,13 @@ static void poll_once(int64_t wait_us) {
     }
 }
 
+/* When the `number`th of `count` connections is opened, in microseconds. Steps of one length would put all streams of an
+ * upstream's pace into a few phases, such as 100 in one second and 20 ms into two: each has its own place in its step. */
+static int64_t opens_after_us(size_t number, size_t count, int64_t ramp_us) {
+    double place = (double)number * GOLDEN;
+    return (int64_t)((double)ramp_us * ((double)number + (place - (double)(size_t)place)) / (double)count);
+}
+
 /* Opens `count` connections over `ramp_us`, and runs until all have ended or `last_us` has come. */
 static void run(size_t count, int64_t ramp_us, int64_t last_us) {
     struct connection *all = calloc(count, sizeof *all);
@@ -305,7 +314,7 @@ static void run(size_t count, int64_t ramp_us, int64_t last_us) {
     size_t opened = 0;
     while (opened < count || active) {
         int64_t now = now_us(), next = last_us;
-        for (; opened < count && (next = begun + ramp_us * (int64_t)opened / (int64_t)count) <= now; opened++)
+        for (; opened < count && (next = begun + opens_after_us(opened, count, ramp_us)) <= now; opened++)
             open_connection(&all[opened]);
         if (opened == count)
             next = last_us;

@@ -16,6 +16,7 @@ _MARK = re.compile(rb"@@(\d{13})")
 _TAIL = 16
 _MARK_BYTES = 15
 _GRACE_S = 30.0
+_GOLDEN = 0.6180339887498949
 
 
 def now_us() -> int:
@@ -144,7 +145,8 @@ async def streams(seen: Seen, count: int, ramp_s: float, patience_s: float) -> N
     begun = time.monotonic()
 
     async def one(number: int) -> None:
-        await asyncio.sleep(begun + number * ramp_s / count - time.monotonic())
+        place = number * _GOLDEN % 1  # in a step of its own: as in load.c, else streams share a few phases
+        await asyncio.sleep(begun + (number + place) * ramp_s / count - time.monotonic())
         asked_us = now_us()
         try:
             connection = await opened(seen)
