@@ -55,11 +55,13 @@ class Frame:
         "head",
         "kind",
         "left",
+        "lone",
         "met",
         "said",
         "same",
         "size",
         "tail",
+        "under_two",
         "verbatim",
         "watched",
     )
@@ -80,6 +82,37 @@ class Frame:
         """Whether the text may hold a delimiter."""
         self.met = False
         """Whether a second event had it."""
+        in_one_place = len(given) == len(left) == 2  # noqa: PLR2004 - what stands before the text, and behind it
+        self.lone = in_one_place and self.tail.endswith(b"\n\n") and said.enters_length_only
+        """Whether `alone` can take its events."""
+        self.under_two = 2 * (self.size + len(self.tail))
+        """Bytes that two events have more than: most reads that begin and end with this frame and have fewer are one."""
+
+    def alone(self, data: bytes) -> bytes | None:
+        """What leaves for a read that is one event of this frame and nothing else; None: it may be more than that.
+
+        Only while nothing but events of this frame has come since one was taken, and no part of one is waiting. Does what
+        `texts`, `leaving` and `_enter` do, for nearly all reads of a stream whose events come one by one.
+        """
+        head, tail = self.head, self.tail
+        if len(data) > self.under_two or not data.startswith(head) or not data.endswith(tail):
+            return None
+        quoted = data[self.size - 1 : 1 - len(tail)]
+        try:
+            text: str = orjson.loads(quoted)
+        except orjson.JSONDecodeError:
+            return None
+        if not text:
+            return None
+        if self.same:
+            leaving = data
+        elif _BACKSLASH in quoted and not self.verbatim:
+            return None
+        else:
+            leaving = self.left[0] + quoted[1:-1] + self.left[1]
+        if self.kind == "reasoning":
+            self.choice.echo.lead(self.said.way, text, len(text))
+        return leaving
 
     def texts(self, data: bytes, at: int) -> tuple[list[bytes], int]:
         """The texts of the events that have this frame, one after the other from `at`, as JSON writes them; their end."""
@@ -185,6 +218,13 @@ class BytePath:
         self._parsed_to = 0
         self._rest: _Run | None = None
         self._last: Frame | None = None  # whose events were taken, since when nothing was parsed
+
+    def lane(self) -> Frame | None:
+        """The frame whose events were taken last, where `Frame.alone` may take the next one."""
+        frame = self._last
+        if frame is not None and frame.lone and (not frame.watched or frame.choice.literal):
+            return frame
+        return None
 
     def take(self, data: bytes, at: int) -> tuple[int, bytes, Kind] | None:
         """Takes the events at `at` of `data` that have one frame: their end, what leaves for them, what they generate.

@@ -57,6 +57,11 @@ class Short:
     def kind(self) -> Kind:
         return "reasoning" if self.source else "answer"
 
+    @property
+    def enters_length_only(self) -> bool:
+        """Whether `spoke` keeps nothing of an answer's text, and of reasoning what `Echo.lead` does."""
+        return self.way == "content" or (self.way != "call" and self.source != "details" and not self.twins)
+
     def is_like(self, other: "Short") -> bool:
         """Whether both say a text, whichever it is, in the same places."""
         here = (self.times, self.twins, self.source, self.call)

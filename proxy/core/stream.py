@@ -11,7 +11,7 @@ from typing import Any
 
 from proxy.core import codec, sse
 from proxy.core.aggregate import Aggregator
-from proxy.core.byte_path import BytePath
+from proxy.core.byte_path import BytePath, Frame
 from proxy.core.chunk import Chunk, answers, kind_of
 from proxy.core.context import AnswerContext
 from proxy.core.errors import ProxyError
@@ -50,9 +50,18 @@ class StreamPipeline(Reader):
         self._collector = None if context.keep is None else Collector(context.keep, snapshots=context.snapshots)
         self._simple = not self._as_it_is and self._renderer is None and self._collector is None
         self._bytes = BytePath(self._normalizer) if context.byte_path and self._simple else None
+        self._lane: Frame | None = None  # of which the last read ended with an event
+        self._lane_mark = timeline.answer
 
     def feed(self, data: bytes, now: float) -> bytes:
         """All that one read of upstream bytes gives the client; may be empty. Never raises for upstream data."""
+        lane = self._lane
+        if lane is not None:
+            leaving = lane.alone(data)
+            if leaving is not None:
+                self._lane_mark(now)
+                return leaving
+            self._lane = None
         if self.done:
             return data if self._as_it_is else b""
         given = data
@@ -74,7 +83,7 @@ class StreamPipeline(Reader):
     def _pass(self, data: bytes, now: float, out: list[bytes]) -> None:
         """Reads the events that are now whole. `out` takes what leaves."""
         self._marked = None
-        path, at = self._bytes, 0
+        path, at, taken = self._bytes, 0, None
         try:
             text = self._parser.join(data)
             size = len(text)
@@ -98,6 +107,9 @@ class StreamPipeline(Reader):
                     self._event(block[6:], b"", block, now, out)
                 else:
                     self._block(block, now, out)
+            if taken is not None and path is not None:
+                self._lane = path.lane()
+                self._lane_mark = self._timeline.reasoning if taken[2] == "reasoning" else self._timeline.answer
         except sse.EventTooLargeError as error:
             self._fail(not_a_completion(str(error)))
 
@@ -195,6 +207,7 @@ class StreamPipeline(Reader):
     def _ending(self) -> bytes:
         """The last bytes of the stream: what the rendering still holds, the error if there is one, `[DONE]`."""
         self.done = True
+        self._lane = None
         held: list[bytes] = []
         if self._renderer is not None:
             _encode(self._renderer.close(), held)

@@ -23,7 +23,7 @@ from proxy.upstream.refusal import outcome_of, outcome_of_error, outcome_of_no_a
 ERROR_BODY_BYTES = 64 * 1024
 """More of an upstream's error is not read."""
 EVENT_STREAM = "text/event-stream; charset=utf-8"
-_OK, _PROTOCOL_ERROR = AttemptOutcome.OK, AttemptOutcome.PROTOCOL_ERROR
+_OK, _PROTOCOL_ERROR, _CANCELLED = AttemptOutcome.OK, AttemptOutcome.PROTOCOL_ERROR, AttemptOutcome.CANCELLED
 _ACCEPT = {"stream": "text/event-stream", "whole": "application/json", "raw": "*/*"}
 
 
@@ -107,21 +107,18 @@ class Candidate(Protocol):
 class Attempt:
     """One try. `run` returns when the answer is complete, and raises while another try is still possible."""
 
-    outcome = AttemptOutcome.CANCELLED
+    outcome: AttemptOutcome
     """How it ended, once it has."""
     said: object = None
     """The JSON or text of the error that the target answered with."""
     _question: Question
     _pipeline: Pipeline | None = None
     _response: UpstreamResponse | None = None
-    _content_type = EVENT_STREAM
-    _censor: authority.Censor | None = None
-    _complete = False
     _status = 200
-    _answering = False
-    _slow = False
-    _raised: Exception | None = None
+    _content_type = EVENT_STREAM
+    _complete = False
 
+    # What each read needs has no default in the class: CPython 3.11 would look there first (`_Py_Specialize_LoadAttr`).
     def __init__(
         self,
         candidate: Candidate,
@@ -145,6 +142,10 @@ class Attempt:
         self._clock = clock
         self._began = began
         self.deadline = Deadline(candidate.engine.deadlines)
+        self.outcome = _CANCELLED
+        self._censor: authority.Censor | None = None
+        self._answering = self._slow = False
+        self._raised: Exception | None = None
         exchange.target = candidate.metrics
         exchange.answering = f"{candidate.provider.name}/{candidate.model}"
 

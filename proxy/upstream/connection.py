@@ -114,15 +114,14 @@ class Answer:
         if not self.complete:
             self.connection.abort()
 
-    def add(self, pieces: list[bytes]) -> bool:
-        """More of the body, which its reader gets in one piece; returns whether more than enough is waiting."""
-        if self._left_alone is not None:
-            return False
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    def add(self, data: bytes) -> bool:
+        """More of the body; returns whether more than enough is waiting."""
         reader = self._reader
         if self._take is not None and reader is not None and not reader.done():  # done: its task was cancelled
             if not self._take(data):
                 self.wake()
+            return False
+        if self._left_alone is not None:
             return False
         if self._body:
             data = self._body + data
@@ -222,7 +221,12 @@ class Connection(asyncio.Protocol):
             self._hand_over(answer)
             self._fail("protocol")
             return
-        if self._pieces:
+        pieces = self._pieces
+        if len(pieces) == 1 and not self._surplus:
+            self._bare_bytes = 0
+            if answer.add(pieces.pop()) and self._transport is not None:
+                self._transport.pause_reading()
+        elif pieces:
             self._hand_over(answer)
         if answer.complete:
             self._end()
@@ -244,9 +248,10 @@ class Connection(asyncio.Protocol):
         """All that one read brought of the body goes to its reader."""
         if self._pieces:
             self._bare_bytes = 0
-            if not self._surplus and answer.add(self._pieces) and self._transport is not None:
-                self._transport.pause_reading()
+            data = b"".join(self._pieces)
             self._pieces.clear()
+            if not self._surplus and answer.add(data) and self._transport is not None:
+                self._transport.pause_reading()
 
     def _feed(self, data: bytes) -> None:
         """Parses a read that may go beyond what a head, trailers or the framing of chunks may take."""

@@ -100,10 +100,6 @@ class Deadline:
     """
 
     started = 0.0
-    wait = FIRST_BYTE
-    """What is waited for, counted from the start, beside the end of silence."""
-    read_at = math.inf
-    """When something was read last, while silence counts."""
     paused = False
     """We do not wait for the upstream but perhaps for a slow client: only the total counts."""
     _next = _TOTAL
@@ -114,6 +110,10 @@ class Deadline:
 
     def __init__(self, shared: Deadlines) -> None:
         self._shared = shared
+        self.wait = FIRST_BYTE
+        """What is waited for, counted from the start, beside the end of silence."""
+        self.read_at = math.inf
+        """When something was read last, while silence counts. Noted at each read, so not as a default of the class."""
 
     def start(self, now: float) -> None:
         """From now on there are limits, first of all that of the first byte. Called in the task that they are for."""

@@ -103,7 +103,7 @@ def test_what_comes_to_a_cancelled_task_is_kept_for_whoever_reads(way: str) -> N
         await until(lambda: taken == [b"two"])
         task.cancel()
         assert isinstance(response, WireResponse)
-        response.add([b"meanwhile "])  # before the task has heard of it
+        response.add(b"meanwhile ")  # before the task has heard of it
         with pytest.raises(asyncio.CancelledError):
             await task
         await asyncio.sleep(0.07)
