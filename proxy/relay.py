@@ -150,7 +150,7 @@ class Outlet:
         """Sent with the next `push`, or with the end."""
         self._ready += data
 
-    def push(self, data: bytes = b"") -> bool:
+    def push(self, data: bytes, now: float) -> bool:
         """Sends what was written, and this, in one piece. True: the client is slower than the upstream: see `drained`."""
         if self._ready:
             data, self._ready = self._ready + data, b""
@@ -161,10 +161,10 @@ class Outlet:
         self._last = data
         self._exchange.bytes_out += len(data)
         slow = self._client.write(data, self._ended)
-        self._sent_at = self._clock()
+        self._sent_at = now
         if not self._timed and self._begun:
             self._timed = True
-            self._exchange.timeline.first_sent = self._sent_at
+            self._exchange.timeline.first_sent = self._clock()
         return slow
 
     async def drained(self) -> None:
@@ -190,14 +190,14 @@ class Outlet:
             self._commit()
         elif not self._ready and self._last.endswith(_BOUNDARIES):
             self._ready = KEEP_ALIVE
-        self.push()
+        self.push(b"", self._clock())
 
     def end(self) -> None:
         """Nothing more will come: sends what is left, and ends the response."""
         self.stop()
         if not self._ended:
             self._ended = not self._cut
-            self.push()
+            self.push(b"", self._clock())
 
     def stop(self) -> None:
         """The client is gone, or has its answer: no timer is left behind."""

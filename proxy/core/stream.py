@@ -11,10 +11,11 @@ from typing import Any
 
 from proxy.core import codec, sse
 from proxy.core.aggregate import Aggregator
-from proxy.core.byte_path import BytePath, Frame
+from proxy.core.byte_path import BytePath
 from proxy.core.chunk import Chunk, answers, kind_of
 from proxy.core.context import AnswerContext
 from proxy.core.errors import ProxyError
+from proxy.core.frame import Frame
 from proxy.core.memory import Collector
 from proxy.core.normalizer import Normalizer
 from proxy.core.reader import Reader
@@ -61,6 +62,7 @@ class StreamPipeline(Reader):
             if leaving is not None:
                 self._lane_mark(now)
                 return leaving
+            lane.leave()
             self._lane = None
         if self.done:
             return data if self._as_it_is else b""
@@ -143,6 +145,8 @@ class StreamPipeline(Reader):
             return b""
         if self._json is not None and error is None:
             return self._close_json(now)
+        if self._lane is not None:
+            self._lane.leave()
         out: list[bytes] = []
         self._marked = None
         if self._json is None:

@@ -59,7 +59,7 @@ class Sink(Protocol):
     def write(self, data: bytes) -> None:
         """Bytes that leave with the next `push`, or with the end of the response."""
 
-    def push(self, data: bytes) -> bool:
+    def push(self, data: bytes, now: float) -> bool:
         """Sends what was written, and this, in one piece. Whether the client is slower than the upstream: see `drained`."""
 
     async def drained(self) -> None:
@@ -282,7 +282,7 @@ class Attempt:
             else:
                 # Before the first content a silent upstream is limited by first_token: it may be thinking unseen.
                 self.deadline.read_at = after
-                self._slow = sink.push(out)
+                self._slow = sink.push(out, after)
         except Exception as error:  # noqa: BLE001 - whoever called is no task
             self._raised = error
             return False

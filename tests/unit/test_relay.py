@@ -63,12 +63,12 @@ def test_what_is_written_leaves_in_one_piece_behind_the_head() -> None:
     outlet, client, exchange, _ = made("x-mark: 1\r\n")
     exchange.answering, exchange.attempts, exchange.notes = "p/m é", 2, ("a=b",)
     outlet.hold(b"role")
-    assert not outlet.push()
+    assert not outlet.push(b"", 0.0)
     assert client.got == []
     outlet.begin("text/plain", 201)
     outlet.write(b" one")
     outlet.write(b" two")
-    assert not outlet.push()
+    assert not outlet.push(b"", 0.0)
     outlet.write(b"three")
     outlet.end()
     outlet.end()
@@ -83,7 +83,7 @@ def test_slow_client_is_waited_for_and_gets_no_comment_meanwhile() -> None:
     client.flow.write_paused = True
     outlet.begin("text/event-stream")
     outlet.write(b"data: 1\n\n")
-    assert outlet.push()
+    assert outlet.push(b"", clock.now)
     clock.now += 60
     assert outlet.silent_s() == 0
     asyncio.run(outlet.drained())
@@ -95,7 +95,7 @@ def test_comment_stands_only_between_events(sent: bytes, comments: int) -> None:
     outlet, client, _, __ = made()
     outlet.begin("text/event-stream")
     outlet.write(sent)
-    outlet.push()
+    outlet.push(b"", 0.0)
     outlet.beat()
     assert client.got[2:] == [KEEP_ALIVE] * comments
 
@@ -109,7 +109,7 @@ def test_comment_before_the_first_content_begins_no_answer_and_a_role_that_waite
     assert (client.got[2:], outlet.committed) == ([b"data: role\n\n"], True)
     outlet.hold(b"data: more\n\n")
     outlet.begin("text/event-stream")
-    outlet.push()
+    outlet.push(b"", 0.0)
     assert client.got[3:] == [b"data: more\n\n"]
     assert exchange.timeline.first_sent == 5.0
 
@@ -119,7 +119,7 @@ def test_line_break_in_a_header_never_leaves(value: str) -> None:
     outlet, client, _, __ = made()
     outlet.begin(value)
     with pytest.raises(ValueError, match="line break"):
-        outlet.push()
+        outlet.push(b"", 0.0)
     assert client.got == []
 
 
@@ -131,14 +131,14 @@ def test_failure_is_a_status_an_event_or_a_cut() -> None:
     assert client.got[2:] == ["end"]
     outlet, client, _, __ = made()
     outlet.begin("text/event-stream")
-    outlet.push()
+    outlet.push(b"", 0.0)
     outlet.fail(error)
     assert b"data: [DONE]" in client.got[2]  # type: ignore[operator]
     assert client.got[3:] == ["end"]
     outlet, client, _, __ = made()
     outlet.begin("audio/mpeg")
     outlet.write(b"x")
-    outlet.push()
+    outlet.push(b"", 0.0)
     outlet.write(b"y")
     outlet.fail(error)
     assert client.got[1:] == [b"x", b"y"]

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from proxy.core import byte_path
-from proxy.core.byte_path import CREDIT, MAX_FRAMES, PATIENCE, PROBE, BytePath, Frame
+from proxy.core.byte_path import CREDIT, MAX_FRAMES, PATIENCE, PROBE, BytePath
 from proxy.core.dialect import Dialect, Tags
+from proxy.core.frame import Frame
 from proxy.core.normalizer import Normalizer
 from tests.support.paths import both
 from tests.support.streams import DONE, body, chunk, context, dumped, event

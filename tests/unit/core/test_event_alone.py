@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from proxy.core.byte_path import Frame
 from proxy.core.dialect import Dialect
 from proxy.core.errors import UpstreamUnavailable
+from proxy.core.frame import Frame
 from tests.support import cuts
 from tests.support.paths import both
 from tests.support.streams import DONE, chunk, context, dumped, event, text
