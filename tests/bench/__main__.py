@@ -4,8 +4,9 @@ import argparse
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import partial
@@ -127,13 +128,17 @@ class Bench:
                 probe.check(running.port, cell.model, running.peer, running.asking)
 
     def _take(self, cell: Cell, turn: Turn, name: str, running: Running | None = None) -> None:
-        machine, own, clock = processes.machine_busy_s(), processes.cpu_s(os.getpid()), os.times().elapsed
-        with _told(cell, running):
+        machine, own, clock = processes.machine_busy_s(), processes.cpu_s(os.getpid()), time.monotonic()
+        with _told(cell, running), self._awake(cell):
             self.results.add(cell.name, name, cell.measure(turn))
         self.results.add_points(cell.name, name, turn.points)
-        wall = os.times().elapsed - clock
+        wall = time.monotonic() - clock
         used = processes.machine_busy_s() - machine - (processes.cpu_s(os.getpid()) - own)
         self.results.other.append(round(max(0.0, used / processes.COUNT / wall), 4))
+
+    def _awake(self, cell: Cell) -> AbstractContextManager[None]:
+        apart = self.cores[0] != self.cores[1]  # on one core a kit that polls would starve the peer
+        return self.kit.awake() if cell.awake and apart else nullcontext()
 
     def _again_where_worse(self, repeats: int) -> None:
         for _ in range(ATTEMPTS - 1 if self.short else 0):

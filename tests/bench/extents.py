@@ -115,13 +115,14 @@ def _scales(peer: Peer) -> bool:
 def extent_cells() -> list[Cell]:
     bounds = f"p99 delay < {_DELAY_MS:.0f} ms and p99 first text < {_FIRST_MS:.0f} ms"
     streams = f"most streams of 200 events, one every {INTERVAL_S * 1000:.0f} ms, with {bounds}"
+    many = f"{OPEN_STREAMS} open streams with an event a second"
     slow = "a reader that takes nothing of a stream of 100,000 events (27 MB) for 3 s"
     leave = "a client leaves: until the upstream's connection is closed"
     workers = "two workers on two cores against one"
     return [
-        Cell("streams", streams, "", _BRIEF, _most_streams, direct=True, also=(_PACED,)),
+        Cell("streams", streams, "", _BRIEF, _most_streams, direct=True, awake=True, also=(_PACED,)),
         Cell("start", "start until the port is open, and memory then", "", _BRIEF, _start),
-        Cell("open", f"{OPEN_STREAMS} open streams with an event a second", "", _BRIEF, _open_streams, also=(_OPEN,)),
+        Cell("open", many, "", _BRIEF, _open_streams, awake=True, also=(_OPEN,)),
         *(
             Cell(f"workers.{name}", f"{workers}: {what}", "", model, _two_workers(model), peers=_scales)
             for name, what, model in _WORK

@@ -9,6 +9,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -97,6 +99,7 @@ class Kit:
         folder.mkdir(parents=True, exist_ok=True)
         self._upstream: subprocess.Popen[str]
         self.port = 0
+        self._mode: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         self._upstream = subprocess.Popen(self.command("upstream", self.folder), stdout=subprocess.PIPE, text=True)
@@ -123,8 +126,25 @@ class Kit:
         return processes.cpu_s(self.pid) + children.children_user + children.children_system
 
     def stats(self) -> dict[str, int]:
-        """`answers`, `marks`, `open`, `left`, `left_us` of the upstream."""
-        with urlopen(f"http://127.0.0.1:{self.port}/stats") as response:
+        """`answers`, `marks`, `open`, `left`, `left_us` and `awake` of the upstream."""
+        return self._asked("stats")
+
+    @contextmanager
+    def awake(self) -> Iterator[None]:
+        """Within it upstream and clients poll and do not sleep, if they are those in C: no peer pays for waking them.
+
+        They take all of their core, and so of the peer's too where that is the same one.
+        """
+        self._asked("awake")
+        self._mode = ("awake",)
+        try:
+            yield
+        finally:
+            self._mode = ()
+            self._asked("asleep")
+
+    def _asked(self, what: str) -> dict[str, int]:
+        with urlopen(f"http://127.0.0.1:{self.port}/{what}") as response:
             found: dict[str, int] = json.load(response)
         return found
 
@@ -163,7 +183,7 @@ class Kit:
         self.prepare(model)
         request = self.folder / f"{model}.request"
         request.write_bytes(request_of(model, asking))
-        return self.command("load", str(port), request, str(answer(model).marks), *mode)
+        return self.command("load", str(port), request, str(answer(model).marks), *mode, *self._mode)
 
     def command(self, name: str, *arguments: str | Path) -> list[str | Path]:
         """One of the two programs, as this kit has it."""

@@ -1,7 +1,8 @@
 /* The clients of the bench: keep-alive HTTP/1.1 connections on one epoll loop, each with one request at a time.
  *
- * Usage: load PORT REQUEST MARKS closed CONNECTIONS SECONDS     each connection asks again when it is answered
- *        load PORT REQUEST MARKS streams COUNT RAMP_S PATIENCE_S one request each, begun over RAMP_S
+ * Usage: load PORT REQUEST MARKS closed CONNECTIONS SECONDS [awake]     each connection asks again when it is answered
+ *        load PORT REQUEST MARKS streams COUNT RAMP_S PATIENCE_S [awake] one request each, begun over RAMP_S
+ * With `awake` it polls and never sleeps.
  * REQUEST is a file with a whole HTTP request. Each answer has to be a 200 with MARKS marks (see upstream.c), and, where
  * the request asks for a stream, `[DONE]` at its end. Writes one line of JSON: what came, what was wrong, and exact
  * percentiles in microseconds: `first_us` from the request to the first mark, `delay_us` from a mark's stamp to its read. */
@@ -14,7 +15,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -46,7 +46,7 @@ struct samples {
 
 static char request[65536], first_error[400], buffer[READ];
 static size_t request_length, marks_wanted;
-static int streams_wanted, port, poller, again;
+static int streams_wanted, port, poller, again, awake;
 static int64_t until_us;
 static size_t active;
 static uint64_t answers, marks, errors;
@@ -288,9 +288,9 @@ static void poll_once(int64_t wait_us) {
     if (wait_us < 0)
         wait_us = 0;
     struct timespec wait = {.tv_sec = wait_us / 1000000, .tv_nsec = wait_us % 1000000 * 1000};
-    int count = epoll_pwait2(poller, events, BATCH, &wait, NULL);
+    int count = awake ? events_awake(poller, events, BATCH) : epoll_pwait2(poller, events, BATCH, &wait, NULL);
     if (count < 0 && errno != EINTR)
-        die("load: epoll_pwait2");
+        die("load: epoll");
     for (int i = 0; i < count; i++) {
         struct connection *c = events[i].data.ptr;
         if (c->state == CONNECTING)
@@ -375,9 +375,11 @@ static void read_request(const char *path) {
 }
 
 int main(int argc, char **argv) {
+    awake = argc > 1 && !strcmp(argv[argc - 1], "awake");
+    argc -= awake;
     int closed = argc == 7 && !strcmp(argv[4], "closed");
     if (!closed && (argc != 8 || strcmp(argv[4], "streams")))
-        return fprintf(stderr, "usage: load PORT REQUEST MARKS closed CONNECTIONS SECONDS | streams COUNT RAMP_S PATIENCE_S\n"), 2;
+        return fprintf(stderr, "usage: load PORT REQUEST MARKS closed CONNECTIONS SECONDS [awake] | streams COUNT RAMP_S PATIENCE_S [awake]\n"), 2;
     allow_many_connections();
     port = atoi(argv[1]);
     read_request(argv[2]);

@@ -1,4 +1,7 @@
-"""`load.c` in Python, for machines without a compiler: the same command line, the same counts, the same output."""
+"""`load.c` in Python, for machines without a compiler: the same command line, the same counts, the same output.
+
+It takes `awake`, and sleeps all the same, as an event loop does.
+"""
 
 import asyncio
 import json

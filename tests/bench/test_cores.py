@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.bench import __main__ as bench
+from tests.bench import kit as kits
 from tests.bench import processes
 from tests.bench.cells import Cell, Figures, Turn
 
@@ -41,3 +42,24 @@ def test_a_peer_has_the_first_core_and_clients_and_upstream_the_last(
     first, last = cores
     one, two, other = {first}, {first, last}, {last}
     assert seen == {"peer": one, "clients": other, "upstream": other, "1 workers": one, "2 workers": two}
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_the_kit_is_awake_in_cells_that_want_it_if_peers_have_a_core_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, cores: tuple[int, int], *, apart: bool
+) -> None:
+    if kits.kind() != "c":
+        pytest.skip("the kit in Python is never awake")
+    seen: list[int] = []
+
+    def measure(turn: Turn) -> Figures:
+        seen.append(turn.kit.stats()["awake"])
+        return {}
+
+    monkeypatch.setattr(processes, "cores", lambda: (cores[1] + apart, cores[1]))  # no peer runs on the first
+    monkeypatch.setattr(sys, "argv", ["bench", "--repeats", "1", "--peers", "direct"])
+    cells = [
+        Cell(f"awake {awake}", "", "", ANSWER, measure, direct=True, awake=awake) for awake in (False, True, False)
+    ]
+    bench.measured(bench.arguments(), cells)
+    assert seen == [0, int(apart), 0]

@@ -4,8 +4,9 @@
  * a line `INTERVAL_US COUNT`, a line of COUNT lengths, then COUNT pieces, the first with the response's head.
  * A piece is written every INTERVAL_US, with the time of writing in its marks: `@@` and 13 digits, microseconds of
  * CLOCK_MONOTONIC. With an interval of 0 each piece is one write, one after another, and its marks stay zeros.
- * `GET /stats` gives {"answers", "marks", "open", "left", "left_us"}: `left` counts clients that closed before the end
- * of their answer, `left_us` is the time at which the last of these was seen. */
+ * `GET /stats` gives {"answers", "marks", "open", "left", "left_us", "awake"}: `left` counts clients that closed before
+ * the end of their answer, `left_us` is the time at which the last of these was seen. `GET /awake` and `GET /asleep` say
+ * whether it polls from now on or, as it does first, sleeps until something comes or is due; they give the same. */
 #define _GNU_SOURCE
 #include "kit.h"
 
@@ -15,7 +16,6 @@
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -54,7 +54,7 @@ static struct answer answers[ANSWERS];
 static size_t answer_count;
 static struct client **heap;
 static size_t heap_count, heap_room;
-static int poller;
+static int poller, awake;
 static uint64_t answered, marks_sent, open_count, left_count;
 static int64_t left_us;
 
@@ -226,9 +226,9 @@ static void say(struct client *c, const char *status, const char *body) {
 
 static void say_stats(struct client *c) {
     char body[256];
-    snprintf(body, sizeof body, "{\"answers\":%llu,\"marks\":%llu,\"open\":%llu,\"left\":%llu,\"left_us\":%lld}",
+    snprintf(body, sizeof body, "{\"answers\":%llu,\"marks\":%llu,\"open\":%llu,\"left\":%llu,\"left_us\":%lld,\"awake\":%d}",
              (unsigned long long)answered, (unsigned long long)marks_sent, (unsigned long long)open_count,
-             (unsigned long long)left_count, (long long)left_us);
+             (unsigned long long)left_count, (long long)left_us, awake);
     say(c, "200 OK", body);
 }
 
@@ -270,13 +270,19 @@ static void begin(struct client *c, const struct answer *a) {
     play(c);
 }
 
+static int begins_with(const struct client *c, const char *start) {
+    return !strncmp(c->in, start, strlen(start));
+}
+
 static void respond(struct client *c) {
-    size_t length = request_length(c);
-    if (!length)
+    if (!request_length(c))
         return;
-    int get = !strncmp(c->in, "GET ", 4), stats = !strncmp(c->in, "GET /stats ", 11);
+    int get = begins_with(c, "GET "), wake = begins_with(c, "GET /awake "), rest = begins_with(c, "GET /asleep ");
+    int stats = wake || rest || begins_with(c, "GET /stats ");
     const struct answer *a = get ? NULL : asked_for(c->in);
     c->got = 0;
+    if (wake || rest)
+        awake = wake;
     if (stats)
         say_stats(c);
     else if (get) /* some peers ask first whether we are well, or which models we have */
@@ -350,6 +356,8 @@ static void play_what_is_due(void) {
 }
 
 static int wait_for_events(struct epoll_event *events) {
+    if (awake)
+        return events_awake(poller, events, BATCH);
     if (!heap_count)
         return epoll_wait(poller, events, BATCH, -1);
     /* Nanoseconds: with whole milliseconds several streams would share a wake-up, and be cheaper than alone. */

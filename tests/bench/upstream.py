@@ -1,4 +1,7 @@
-"""`upstream.c` in Python, for machines without a compiler: the same command line, the same answers, the same stats."""
+"""`upstream.c` in Python, for machines without a compiler: the same command line, the same answers, the same stats.
+
+It is never awake: an event loop sleeps, whatever `GET /awake` asks for.
+"""
 
 import asyncio
 import json
@@ -45,6 +48,7 @@ class Upstream:
     open: int = 0
     left: int = 0
     left_us: int = 0
+    awake: int = 0
 
     def answer(self, name: str) -> Played | None:
         if name not in self.played:
@@ -55,7 +59,7 @@ class Upstream:
         return self.played[name]
 
     def stats(self) -> bytes:
-        names = ("answers", "marks", "open", "left", "left_us")
+        names = ("answers", "marks", "open", "left", "left_us", "awake")
         return json.dumps({name: getattr(self, name) for name in names}).encode()
 
 
@@ -94,7 +98,7 @@ class Connection(asyncio.Protocol):
     def _respond(self, head: bytes, body: bytes) -> None:
         model = _MODEL.search(body)
         played = self._upstream.answer(model[1].decode()) if model else None
-        if head.startswith(b"GET /stats "):
+        if head.startswith((b"GET /stats ", b"GET /awake ", b"GET /asleep ")):
             self._say(b"200 OK", self._upstream.stats())
         elif head.startswith(b"GET "):
             self._say(b"200 OK", b'{"object":"list","data":[{"id":"bench","object":"model"}]}')

@@ -1,0 +1,91 @@
+"""The kit that polls: it does the same work as the one that sleeps, it does not sleep, and it sleeps again afterwards."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import pytest
+
+from tests.bench import kit as kits
+from tests.bench.answers import answer
+from tests.bench.cells import cpu_cells
+from tests.bench.extents import extent_cells
+from tests.bench.kit import Kit, Loaded
+
+KINDS = ("c", "python")
+PACED = "paced.reasoning_content.40.5"
+"""Its 39 pieces are written one by one, 5 ms apart: whoever sleeps in between sleeps about as often."""
+BRIEF = "burst.reasoning_content.9.0"
+AWAKE = {"paced20", "paced100", "paced300", "first", "streams", "open"}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
+    if request.param == "c" and kits.kind() != "c":
+        pytest.skip("no C compiler")
+    with Kit(tmp_path_factory.mktemp(request.param), request.param) as started:
+        yield started
+
+
+def test_an_awake_kit_counts_what_a_sleeping_one_counts(kit: Kit) -> None:
+    for context in (nullcontext(), kit.awake()):
+        with context:
+            before = kit.stats()
+            paced = kit.streams(kit.port, PACED, 3, 0.01, 20)
+            closed = kit.closed(kit.port, BRIEF, 2, 0.05)
+            after = kit.stats()
+        assert (paced.answers, paced.errors, paced.marks) == (3, 0, 3 * answer(PACED).marks)
+        assert (paced.first.timed, paced.delay.timed) == (3, paced.marks)
+        assert closed.answers >= 2 and closed.marks == closed.answers * answer(BRIEF).marks
+        assert after["answers"] - before["answers"] == 3 + closed.answers
+        assert after["marks"] - before["marks"] == paced.marks + closed.marks
+
+
+def test_the_upstream_sleeps_again_after_the_context_also_after_an_error(kit: Kit) -> None:
+    awake = int(kit.kind == "c")
+    assert kit.stats()["awake"] == 0
+    with kit.awake():
+        assert kit.stats()["awake"] == awake
+    assert kit.stats()["awake"] == 0
+    with pytest.raises(ZeroDivisionError), kit.awake():
+        raise ZeroDivisionError
+    assert kit.stats()["awake"] == 0
+
+
+def slept(kit: Kit, context: AbstractContextManager[None]) -> tuple[int, int]:
+    """How often upstream and clients slept during one paced answer."""
+    with context:
+        before = switches(kit.pid)
+        with kit.opening(kit.port, PACED, 1, 0, 20) as load:
+            _, status, used = os.wait4(load.pid, 0)  # what it prints fits into the pipe
+            load.returncode = os.waitstatus_to_exitcode(status)
+            assert load.stdout is not None
+            assert Loaded.of(json.loads(load.stdout.read())).answers == 1
+        return switches(kit.pid) - before, used.ru_nvcsw
+
+
+def switches(pid: int) -> int:
+    """How often the process gave its core away because it had nothing to do; to yield does not count."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    found = re.search(r"^voluntary_ctxt_switches:\s*(\d+)", status, re.MULTILINE)
+    assert found is not None
+    return int(found[1])
+
+
+def test_neither_upstream_nor_clients_sleep_while_they_are_awake(kit: Kit) -> None:
+    if kit.kind != "c":
+        pytest.skip("the kit in Python is never awake")
+    asleep = slept(kit, nullcontext())
+    awake = slept(kit, kit.awake())
+    assert awake[0] < 20 and awake[1] < 20
+    assert asleep[0] > awake[0] and asleep[1] > awake[1]
+
+
+def test_the_kit_is_awake_where_peers_are_mostly_idle_and_nowhere_else() -> None:
+    cells = [*cpu_cells(), *extent_cells()]
+    by_kind = {awake: {cell.name.partition(".")[0] for cell in cells if cell.awake is awake} for awake in (True, False)}
+    assert by_kind[True] == AWAKE
+    assert not by_kind[False] & AWAKE
