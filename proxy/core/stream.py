@@ -52,7 +52,6 @@ class StreamPipeline(Reader):
         self._simple = not self._as_it_is and self._renderer is None and self._collector is None
         self._bytes = BytePath(self._normalizer) if context.byte_path and self._simple else None
         self._lane: Frame | None = None  # of which the last read ended with an event
-        self._lane_mark = timeline.answer
 
     def feed(self, data: bytes, now: float) -> bytes:
         """All that one read of upstream bytes gives the client; may be empty. Never raises for upstream data."""
@@ -60,10 +59,9 @@ class StreamPipeline(Reader):
         if lane is not None:
             leaving = lane.alone(data)
             if leaving is not None:
-                self._lane_mark(now)
+                self._timeline.again(now)
                 return leaving
-            lane.leave()
-            self._lane = None
+            self._leave(lane)
         if self.done:
             return data if self._as_it_is else b""
         given = data
@@ -81,6 +79,12 @@ class StreamPipeline(Reader):
         if self._ended:
             out.append(self._ending())
         return given if self._as_it_is else b"".join(out)
+
+    def _leave(self, lane: Frame) -> None:
+        """Something else comes, or nothing more."""
+        lane.leave()
+        self._timeline.enter()
+        self._lane = None
 
     def _pass(self, data: bytes, now: float, out: list[bytes]) -> None:
         """Reads the events that are now whole. `out` takes what leaves."""
@@ -111,7 +115,6 @@ class StreamPipeline(Reader):
                     self._block(block, now, out)
             if taken is not None and path is not None:
                 self._lane = path.lane()
-                self._lane_mark = self._timeline.reasoning if taken[2] == "reasoning" else self._timeline.answer
         except sse.EventTooLargeError as error:
             self._fail(not_a_completion(str(error)))
 
@@ -146,7 +149,7 @@ class StreamPipeline(Reader):
         if self._json is not None and error is None:
             return self._close_json(now)
         if self._lane is not None:
-            self._lane.leave()
+            self._leave(self._lane)
         out: list[bytes] = []
         self._marked = None
         if self._json is None:
@@ -211,7 +214,6 @@ class StreamPipeline(Reader):
     def _ending(self) -> bytes:
         """The last bytes of the stream: what the rendering still holds, the error if there is one, `[DONE]`."""
         self.done = True
-        self._lane = None
         held: list[bytes] = []
         if self._renderer is not None:
             _encode(self._renderer.close(), held)

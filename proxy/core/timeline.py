@@ -10,6 +10,8 @@ from typing import Any
 
 GAPS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48)
 """Seconds: upper bounds of the classes in which the gaps within an answer are counted; one more class has the rest."""
+_MOST_READS = 256
+"""Moments that wait to be entered: few kilobytes."""
 
 
 class Oddity(StrEnum):
@@ -42,6 +44,9 @@ class Timeline:
     first_answer: float | None = None
     """First text or tool call after, or without, reasoning."""
     last_content: float | None = None
+    """Of what has been entered, see `reads`."""
+    reads: list[float] = field(default_factory=list)
+    """Further reads that brought what the last one brought, and nothing else: `enter` makes of them what it does of one."""
     reasoning_s: float = 0.0
     """Time spent in reasoning runs that have ended, in seconds."""
     reasoning_since: float | None = None
@@ -66,12 +71,11 @@ class Timeline:
         last, self.last_content = self.last_content, now
         if last is None:
             self.first_chunk = now
-        elif (gap := now - last) > 0.0:
+        elif now > last:
             gaps = self.reasoning_gaps
             if gaps is None:
                 gaps = self.reasoning_gaps = [0.0] * (len(GAPS) + 2)
-            gaps[bisect_left(GAPS, gap)] += 1.0
-            gaps[-1] += gap
+            _count(gaps, now - last)
         if self.reasoning_since is None:
             self.reasoning_since = now
             if self.first_reasoning is None:
@@ -82,20 +86,33 @@ class Timeline:
         last, self.last_content = self.last_content, now
         if last is None:
             self.first_chunk = now
-        elif (gap := now - last) > 0.0:
+        elif now > last:
             gaps = self.answer_gaps
             if gaps is None:
                 gaps = self.answer_gaps = [0.0] * (len(GAPS) + 2)
-            gaps[bisect_left(GAPS, gap)] += 1.0
-            gaps[-1] += gap
+            _count(gaps, now - last)
         if self.first_answer is None:
             self.first_answer = now
         if self.reasoning_since is not None:
             self.reasoning_s += now - self.reasoning_since
             self.reasoning_since = None
 
+    def again(self, now: float) -> None:
+        """One more read brought what the last one did, and nothing else. `enter` has to come before any other mark."""
+        self.reads.append(now)
+        if len(self.reads) > _MOST_READS:
+            self.enter()
+
+    def enter(self) -> None:
+        """Enters `reads`: done for many at once, it costs each of them less."""
+        mark = self.answer if self.reasoning_since is None else self.reasoning
+        for now in self.reads:
+            mark(now)
+        self.reads.clear()
+
     def end(self, now: float) -> None:
         """The request is over; an open reasoning run ends with its last delta."""
+        self.enter()
         if self.reasoning_since is not None:
             self.reasoning_s += (self.last_content or now) - self.reasoning_since
             self.reasoning_since = None
@@ -104,3 +121,8 @@ class Timeline:
     def count(self, kind: str) -> None:
         """Something odd was met and handled."""
         self.events[kind] = self.events.get(kind, 0) + 1
+
+
+def _count(gaps: list[float], gap: float) -> None:
+    gaps[bisect_left(GAPS, gap)] += 1.0
+    gaps[-1] += gap

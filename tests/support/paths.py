@@ -31,7 +31,8 @@ def course(pieces: Sequence[bytes], context: AnswerContext, broken: ProxyError |
     reads: list[tuple[Any, ...]] = []
     for at, piece in enumerate(pieces, 1):
         out = pipeline.feed(piece, float(at))
-        reads.append((out, pipeline.begun, pipeline.done, timeline.last_content, timeline.reasoning_since))
+        last = timeline.reads[-1] if timeline.reads else timeline.last_content
+        reads.append((out, pipeline.begun, pipeline.done, last, timeline.reasoning_since))
     rest = pipeline.close(len(pieces) + 1.0, broken)
     error = pipeline.error.body() if pipeline.error else None
     return Course(reads, rest, (pipeline.begun, pipeline.done, pipeline.source, error), timeline)

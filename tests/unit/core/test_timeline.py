@@ -77,3 +77,31 @@ def test_first_content_ends_no_gap() -> None:
     line = Timeline(0.0)
     line.answer(5.0)
     assert line.answer_gaps is line.reasoning_gaps is None
+
+
+def test_reads_that_bring_more_of_the_same_are_entered_later_and_count_the_same() -> None:
+    quick, slow = Timeline(0.0), Timeline(0.0)
+    moments = [1.0, 1.25, 1.25, 4.0, 9.5]
+    for line, more_reasoning, more_answer in ((quick, quick.again, quick.again), (slow, slow.reasoning, slow.answer)):
+        line.reasoning(0.5)
+        for now in moments:
+            more_reasoning(now)
+        line.enter()
+        line.answer(10.0)
+        for now in moments:
+            more_answer(10.0 + now)
+        line.end(20.0)
+    assert quick == slow
+    assert (quick.last_content, quick.reads) == (19.5, [])
+
+
+def test_few_reads_wait_to_be_entered() -> None:
+    line, most = Timeline(0.0), 0
+    line.answer(0.0)
+    for now in range(1, 5000):
+        line.again(float(now))
+        most = max(most, len(line.reads))
+    line.end(5000.0)
+    assert 0 < most < 1000
+    assert line.answer_gaps is not None
+    assert sum(line.answer_gaps[:-1]) == 4999
