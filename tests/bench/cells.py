@@ -59,8 +59,8 @@ class Cell:
     """Whether `--short` has it."""
     direct: bool = False
     """Whether the upstream is measured without a peer too."""
-    awake: bool = False
-    """Whether upstream and clients poll: where a peer is mostly idle, waking them would be a large part of its cost."""
+    awake: bool = True
+    """Whether upstream and clients poll, so that no peer pays for waking them. Not where they share a peer's core."""
     peers: Callable[[Peer], bool] = lambda _: True
     also: tuple[str, ...] = ()
     """Further answers that are asked for."""
@@ -130,7 +130,6 @@ def _paced(streams: int, dialect: str, *, short: bool = False, direct: bool = Fa
         measure,
         short=short,
         direct=direct,
-        awake=True,
         peers=lambda peer: not (heavy and peer.slow),
         also=(model(200),),
     )
@@ -145,7 +144,7 @@ def _first() -> Cell:
         return {"first_p50_ms": first.p50, "first_p99_ms": first.p99}
 
     title = f"one connection, one stream of {BRIEF_EVENTS} events after another: time to the first text"
-    return Cell("first", title, "stream", model, measure, direct=True, awake=True)
+    return Cell("first", title, "stream", model, measure, direct=True)
 
 
 def cpu_cells() -> list[Cell]:

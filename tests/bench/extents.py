@@ -120,13 +120,13 @@ def extent_cells() -> list[Cell]:
     leave = "a client leaves: until the upstream's connection is closed"
     workers = "two workers on two cores against one"
     return [
-        Cell("streams", streams, "", _BRIEF, _most_streams, direct=True, awake=True, also=(_PACED,)),
-        Cell("start", "start until the port is open, and memory then", "", _BRIEF, _start),
-        Cell("open", many, "", _BRIEF, _open_streams, awake=True, also=(_OPEN,)),
+        Cell("streams", streams, "", _BRIEF, _most_streams, direct=True, also=(_PACED,)),
+        Cell("start", "start until the port is open, and memory then", "", _BRIEF, _start, awake=False),
+        Cell("open", many, "", _BRIEF, _open_streams, also=(_OPEN,)),
         *(
-            Cell(f"workers.{name}", f"{workers}: {what}", "", model, _two_workers(model), peers=_scales)
+            Cell(f"workers.{name}", f"{workers}: {what}", "", model, _two_workers(model), peers=_scales, awake=False)
             for name, what, model in _WORK
         ),
-        Cell("slow", slow, "", _BRIEF, _slow_reader, also=(_LONG,)),
-        Cell("leave", leave, "", _BRIEF, _leave, also=(_LASTING,)),
+        Cell("slow", slow, "", _BRIEF, _slow_reader, also=(_LONG,), awake=False),
+        Cell("leave", leave, "", _BRIEF, _leave, also=(_LASTING,), awake=False),
     ]

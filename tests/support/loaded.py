@@ -62,7 +62,7 @@ class Loaded:
         httpx2.post(f"http://{self.admin}/-/reload", verify=False, timeout=20)
 
     def load(self, seconds: float, callers: int = 8) -> int:
-        """Keeps so many callers busy for a while; gives how many requests ended."""
+        """Keeps so many callers busy for a while, each until it has asked for everything; gives how many requests ended."""
         return asyncio.run(_load(self.url, seconds, callers))
 
 
@@ -75,8 +75,12 @@ async def _load(url: str, seconds: float, callers: int) -> int:
 
 async def _caller(client: httpx2.AsyncClient, number: int, until: float) -> int:
     chance, count = random.Random(number), 0
-    while time.monotonic() < until:
-        model = chance.choices([*SHARES], [*SHARES.values()])[0]
+    models = [*SHARES]
+    while time.monotonic() < until or count < len(models):
+        if count < len(models):  # on a slow machine chance alone would leave some out
+            model = models[(number + count) % len(models)]
+        else:
+            model = chance.choices(models, [*SHARES.values()])[0]
         await _ask(
             client, model, stream=chance.random() < 0.8 or model == "endless", key=SCARCE if number == 0 else KEY
         )
