@@ -31,10 +31,14 @@ CREDIT = 4
 """Frames learned in vain, before no more are learned."""
 PATIENCE = 8
 """Events of a kind that are parsed before one of them is learned from: that costs as much as parsing three."""
+AT_ONCE = 2
+"""As many of a kind are learned from at once if they leave as they came: that costs half of parsing one."""
 
 _PROBE = b'"' + PROBE.encode() + b'"'
 _PAYLOAD = re.compile(rb"data: ?")
 _PADDED = re.compile(rb'"obfuscation":"([0-9A-Za-z+/=_-]*"\})\Z')
+_LEAD = b"data: "
+_PADDING_KEY = b'"obfuscation"'
 _BETWEEN = b"|"
 _WHITE_END = b" |"
 
@@ -139,17 +143,17 @@ class BytePath:
         found = self._normalizer.short
         if found is None or not self._credit:
             return
-        choice, said, _ = found
+        choice, said, chunk = found
         way = (choice.index, said.way)
         parsed = self._ways[way] = self._ways.get(way, 0) + 1
-        if parsed < PATIENCE:
+        if parsed < PATIENCE and (parsed > AT_ONCE or chunk.raw is None):
             return
         if any(
             frame.choice is choice and frame.said.way == said.way and block.startswith(frame.head)
             for frame in self.frames
         ):
             return
-        frame = self._frame(block, choice, said)
+        frame = self._frame(block, choice, said) if parsed >= PATIENCE else _frame_of_same(block, choice, said)
         if frame is not None:
             self._credit -= 1
             self.frames = [frame, *self.frames[: MAX_FRAMES - 1]]
@@ -216,6 +220,20 @@ def _enter(frame: Frame, texts: list[bytes], joined: bytes) -> None:
     if len(texts) > 1 and (said.way == "call" or choice.echo.hungry):
         value = "".join(orjson.loads(b'["' + b'","'.join(texts) + b'"]'))
     spoke(choice, said, value, size, len(texts))
+
+
+def _frame_of_same(block: bytes, choice: Choice, said: Short) -> Frame | None:
+    """The frame of an event that left as it came, if all others that have it will: its text stands in one place.
+
+    There is no other place where the text could be: it was found in the event, and no escape can hide it.
+    """
+    if LINE_FEED in block or BACKSLASH in block or not block.startswith(_LEAD) or block.find(_PADDING_KEY) >= 0:
+        return None
+    parts = block.split(b'"' + said.text.encode() + b'"')
+    if len(parts) != 2 or said.times > 1:  # noqa: PLR2004 - before it, and behind
+        return None
+    around = _quoted(parts, b"\n\n")
+    return Frame(around, around, choice, said, verbatim=True)
 
 
 def _quoted(parts: list[bytes], end: bytes) -> list[bytes]:

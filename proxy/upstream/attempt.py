@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from enum import StrEnum
-from functools import partial
 from typing import Protocol
 
 from proxy.core.errors import ProxyError, UpstreamError, UpstreamProtocol
@@ -112,6 +111,7 @@ class Attempt:
     said: object = None
     """The JSON or text of the error that the target answered with."""
     _question: Question
+    _reading: Pipeline
     _pipeline: Pipeline | None = None
     _response: UpstreamResponse | None = None
     _status = 200
@@ -242,10 +242,10 @@ class Attempt:
             self._censor = authority.Censor(self._hidden())
         deadline.wait = FIRST_TOKEN
         self.outcome = _PROTOCOL_ERROR
-        take = partial(self._arrived, pipeline)
+        self._reading = pipeline
         while data := await response.read():
-            if take(data):
-                await response.hand_on(take)
+            if self._arrived(data):
+                await response.hand_on(self._arrived)
             if self._raised is not None:
                 try:
                     raise self._raised
@@ -264,9 +264,9 @@ class Attempt:
         self._concluded(pipeline)
         self._question.learn(pipeline.source)
 
-    def _arrived(self, pipeline: Pipeline, data: bytes) -> bool:
+    def _arrived(self, data: bytes) -> bool:
         """Passes one read on. False: the task has something to do before the next one. Raises nothing."""
-        exchange, sink, now = self._exchange, self._sink, self._clock()
+        exchange, pipeline, now = self._exchange, self._reading, self._clock()
         try:
             out = pipeline.feed(data, now)
             after = self._clock()
@@ -276,13 +276,13 @@ class Attempt:
             if self._censor is not None or pipeline.error is not None:
                 out = self._judged(out, pipeline)
             if not pipeline.begun:
-                sink.hold(out)
+                self._sink.hold(out)
             elif pipeline.done:
-                sink.write(out)
+                self._sink.write(out)
             else:
                 # Before the first content a silent upstream is limited by first_token: it may be thinking unseen.
                 self.deadline.read_at = after
-                self._slow = sink.push(out, after)
+                self._slow = self._sink.push(out, after)
         except Exception as error:  # noqa: BLE001 - whoever called is no task
             self._raised = error
             return False

@@ -49,6 +49,22 @@ def test_the_second_event_of_a_kind_shows_the_frame_of_those_that_follow() -> No
     assert found == [({"reasoning_content": one}, one in "cd") for one in "abcd"]
 
 
+@pytest.mark.parametrize(
+    ("texts", "taken"),
+    [
+        ("abc", [False, True, True]),
+        (["m-1", "b", "c"], [False, False, True]),  # which stands elsewhere too
+        (["m-1", "assistant", "up-1", "d"], [False, False, True, True]),
+    ],
+)
+def test_an_event_that_leaves_as_it_came_shows_its_frame_at_once(
+    texts: list[str], taken: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(byte_path, "PATIENCE", PATIENCE)
+    found = Stream().said(*({"reasoning_content": one} for one in texts))
+    assert found == [({"reasoning_content": one}, way) for one, way in zip(texts, taken, strict=True)]
+
+
 def test_a_short_stream_pays_for_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(byte_path, "PATIENCE", PATIENCE)
     found = Stream().said(*({"reasoning": one} for one in "abcdefghijkl"))
@@ -86,7 +102,7 @@ def test_each_way_of_saying_a_text_has_a_frame(
     stream = Stream(*opening)
     found = stream.said(*(told(given, f" word{at}") for at in range(4)))
     assert [delta for delta, _ in found] == [told(left, f" word{at}") for at in range(4)]
-    assert [taken for _, taken in found] == [False, False, True, True]
+    assert [taken for _, taken in found] == [False, given == left, True, True]
 
 
 def test_escapes_leave_as_the_parser_would_write_them() -> None:
@@ -151,13 +167,13 @@ def test_a_frame_means_something_else_behind_the_block() -> None:
     texts = ("b", "c", "d", "</think>", "x", "y", "z", "w")
     found = stream.said(*({"content": one} for one in texts))
     assert [next(iter(delta)) for delta, _ in found] == ["reasoning_content"] * 3 + ["content"] * 4
-    assert [taken for _, taken in found] == [False, False, True, False, False, False, True]
+    assert [taken for _, taken in found] == [False, False, True, False, False, True, True]
 
 
 def test_text_without_delimiters_passes_where_they_are_looked_for_everywhere() -> None:
     stream = Stream({"content": "x"}, dialect=Dialect(tags=Tags(position="anywhere", blocks="all")))
     found = stream.said(*({"content": one} for one in ("a", "b", "c ", "<think>d", "e", "f", "g")))
-    assert [taken for _, taken in found] == [False, False, True, False, False, False, True]
+    assert [taken for _, taken in found] == [False, True, True, False, False, False, True]
 
 
 def test_a_host_that_changes_something_in_every_event_is_soon_left_alone() -> None:
