@@ -136,7 +136,8 @@ class Answer:
         if reader is not None and not reader.done():
             reader.set_result(None)
         if self._left_alone is not None and (self.complete or self.error is not None):
-            self._left_alone()
+            ended, self._left_alone = self._left_alone, None  # which may hold this answer
+            ended()
 
 
 class Connection(asyncio.Protocol):

@@ -1,5 +1,6 @@
 """What a request leaves behind goes at its end, and not when Python looks for cycles: that look holds all streams up."""
 
+import asyncio
 import gc
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +17,15 @@ TIMES = 5
 
 async def whole(_: Asked, wire: Wire) -> None:
     await wire.whole(answer("Hi", "Hm"))
+
+
+async def ends_late(_: Asked, wire: Wire) -> None:
+    await wire.head()
+    for one in GOOD:
+        await wire.event(one)
+    await wire.event(b"[DONE]")
+    await asyncio.sleep(0.05)
+    await wire.end()
 
 
 async def breaks_off(_: Asked, wire: Wire) -> None:
@@ -49,8 +59,15 @@ def cycles() -> Counter[str]:
 
 @pytest.mark.parametrize(
     ("script", "stream"),
-    [(good, True), (whole, False), (unavailable, True), (says_nothing, False), (breaks_off, True)],
-    ids=["stream", "whole", "refused", "timed out", "broken off"],
+    [
+        (good, True),
+        (ends_late, True),
+        (whole, False),
+        (unavailable, True),
+        (says_nothing, False),
+        (breaks_off, True),
+    ],
+    ids=["stream", "end of its own", "whole", "refused", "timed out", "broken off"],
 )
 def test_a_request_and_its_connections_leave_no_cycles(script: Script, *, stream: bool) -> None:
     with proxied(script, provider="timeouts: {first_byte: 50ms}", route="retry: {attempts: 1}") as (proxy, _, client):
