@@ -24,6 +24,7 @@ _WORK = (
     ("whole", "1 kB answers in one body", _WHOLE),
     ("brief", "streams of 9 events in one write", _BRIEF),
     ("burst", "200 events in one write", "burst.reasoning_content.200.0"),
+    ("tags", "200 events in one write, with cut tags", "burst.think_tags.200.0"),
 )
 _LONG = "burst.reasoning_content.100000.0"
 """27 MB."""
