@@ -29,7 +29,7 @@ MAX_FRAMES = 4
 """Reasoning and answer of two choices that take turns."""
 CREDIT = 4
 """Frames learned in vain, before no more are learned."""
-PATIENCE = 8
+PATIENCE = 4
 """Events of a kind that are parsed before one of them is learned from: that costs as much as parsing three."""
 AT_ONCE = 2
 """As many of a kind are learned from at once if they leave as they came: that costs half of parsing one."""
