@@ -182,7 +182,7 @@ def test_workers_share_metrics_and_reloads_and_lose_no_gauge_of_a_dead_one(tmp_p
             os.kill(pid, signal.SIGKILL)
         thread.join(10)
         assert becomes(lambda: flying + "0.0" in metrics_of(proxy))
-        assert count in metrics_of(proxy)
+        assert count in (told := metrics_of(proxy)), [line for line in told.splitlines() if "requests_total" in line]
         proxy.file.write_text(proxy.text.replace("model: m", "model: n"))
         with proxy.client(admin=True) as admin:
             assert admin.post("/-/reload").status_code == 200
