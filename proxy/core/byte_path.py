@@ -30,7 +30,7 @@ MAX_FRAMES = 4
 CREDIT = 4
 """Frames learned in vain, before no more are learned."""
 PATIENCE = 4
-"""Events of a kind that are parsed before one of them is learned from: that costs as much as parsing three."""
+"""Events of a kind that are parsed before one of them is learned from: that costs as much as parsing two."""
 AT_ONCE = 2
 """As many of a kind are learned from at once if they leave as they came: that costs half of parsing one."""
 

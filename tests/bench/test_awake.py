@@ -3,30 +3,19 @@
 import json
 import os
 import re
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
 
-from tests.bench import kit as kits
 from tests.bench.answers import answer
 from tests.bench.cells import cpu_cells
 from tests.bench.extents import extent_cells
 from tests.bench.kit import Kit, Loaded
 
-KINDS = ("c", "python")
 PACED = "paced.reasoning_content.40.5"
 """Its 39 pieces are written one by one, 5 ms apart: whoever sleeps in between sleeps about as often."""
 BRIEF = "burst.reasoning_content.9.0"
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def kit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
-    if request.param == "c" and kits.kind() != "c":
-        pytest.skip("no C compiler")
-    with Kit(tmp_path_factory.mktemp(request.param), request.param) as started:
-        yield started
 
 
 def test_an_awake_kit_counts_what_a_sleeping_one_counts(kit: Kit) -> None:

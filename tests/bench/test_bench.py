@@ -5,14 +5,12 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from tests.bench import goals, install, page, plots, probe, processes, results
-from tests.bench import kit as kits
 from tests.bench.answers import DIALECTS, SHAPES, WrongAnswerError, answer, request_of
 from tests.bench.cells import cpu_cells, doubled_then_halved
 from tests.bench.extents import extent_cells
@@ -24,14 +22,6 @@ from tests.bench.table import text
 
 KINDS = ("c", "python")
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def kit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
-    if request.param == "c" and kits.kind() != "c":
-        pytest.skip("no C compiler")
-    with Kit(tmp_path_factory.mktemp(request.param), request.param) as started:
-        yield started
 
 
 def chunked(body: bytes, size: int) -> list[bytes]:
