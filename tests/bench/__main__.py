@@ -138,7 +138,7 @@ class Bench:
 
     def _awake(self, cell: Cell) -> AbstractContextManager[None]:
         apart = self.cores[0] != self.cores[1]  # on one core a kit that polls would starve the peer
-        return self.kit.awake() if cell.awake and apart else nullcontext()
+        return self.kit.awake(self.cores[0]) if cell.awake and apart else nullcontext()
 
     def _again_where_worse(self, repeats: int) -> None:
         for _ in range(ATTEMPTS - 1 if self.short else 0):

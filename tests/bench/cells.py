@@ -60,7 +60,7 @@ class Cell:
     direct: bool = False
     """Whether the upstream is measured without a peer too."""
     awake: bool = True
-    """Whether upstream and clients poll, so that no peer pays for waking them. Not where they share a peer's core."""
+    """Whether neither upstream and clients nor the peer's core sleep. Not where they share that core."""
     peers: Callable[[Peer], bool] = lambda _: True
     also: tuple[str, ...] = ()
     """Further answers that are asked for."""

@@ -65,7 +65,7 @@ def _times(found: dict[str, int]) -> Times:
 def kind() -> Kind:
     """`c` where the C programs can be had on this machine."""
     try:
-        for name in ("upstream", "load"):
+        for name in ("upstream", "load", "spin"):
             subprocess.run([program(name)], capture_output=True, timeout=10, check=False)
     except (OSError, subprocess.SubprocessError):
         return "python"
@@ -130,18 +130,34 @@ class Kit:
         return self._asked("stats")
 
     @contextmanager
-    def awake(self) -> Iterator[None]:
-        """Within it upstream and clients poll and do not sleep, if they are those in C: no peer pays for waking them.
+    def awake(self, core: int) -> Iterator[None]:
+        """Within it nothing sleeps, if the kit is the one in C: no peer pays for waking another core, or waits for its own.
 
-        They take all of their core, and so of the peer's too where that is the same one.
+        Upstream and clients poll, and `core`, the peer's, does not halt. They take all of their core, and so of the
+        peer's too where that is the same one.
         """
         self._asked("awake")
         self._mode = ("awake",)
         try:
-            yield
+            with self._spinning(core):
+                yield
         finally:
             self._mode = ()
             self._asked("asleep")
+
+    @contextmanager
+    def _spinning(self, core: int) -> Iterator[None]:
+        if self.kind != "c":
+            yield
+            return
+        with subprocess.Popen([program("spin"), str(core)], stdout=subprocess.PIPE, text=True) as spinning:
+            try:
+                assert spinning.stdout is not None
+                if not spinning.stdout.readline():
+                    raise OSError(f"no process can be kept on core {core}: see above")
+                yield
+            finally:
+                spinning.kill()
 
     def _asked(self, what: str) -> dict[str, int]:
         with urlopen(f"http://127.0.0.1:{self.port}/{what}") as response:

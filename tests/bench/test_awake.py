@@ -1,4 +1,4 @@
-"""The kit that polls: it does the same work as the one that sleeps, it does not sleep, and it sleeps again afterwards."""
+"""The kit that polls: it does the same work as the one that sleeps, nothing sleeps, and all sleeps again afterwards."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench import processes
 from tests.bench.answers import answer
 from tests.bench.cells import cpu_cells
 from tests.bench.extents import extent_cells
@@ -16,10 +17,11 @@ from tests.bench.kit import Kit, Loaded
 PACED = "paced.reasoning_content.40.5"
 """Its 39 pieces are written one by one, 5 ms apart: whoever sleeps in between sleeps about as often."""
 BRIEF = "burst.reasoning_content.9.0"
+CORE = processes.cores()[0]
 
 
 def test_an_awake_kit_counts_what_a_sleeping_one_counts(kit: Kit) -> None:
-    for context in (nullcontext(), kit.awake()):
+    for context in (nullcontext(), kit.awake(CORE)):
         with context:
             before = kit.stats()
             paced = kit.streams(kit.port, PACED, 3, 0.01, 20)
@@ -35,11 +37,32 @@ def test_an_awake_kit_counts_what_a_sleeping_one_counts(kit: Kit) -> None:
 def test_the_upstream_sleeps_again_after_the_context_also_after_an_error(kit: Kit) -> None:
     awake = int(kit.kind == "c")
     assert kit.stats()["awake"] == 0
-    with kit.awake():
+    with kit.awake(CORE):
         assert kit.stats()["awake"] == awake
     assert kit.stats()["awake"] == 0
-    with pytest.raises(ZeroDivisionError), kit.awake():
+    with pytest.raises(ZeroDivisionError), kit.awake(CORE):
         raise ZeroDivisionError
+    assert kit.stats()["awake"] == 0
+
+
+def keeping_core() -> list[int]:
+    """Processes of this one that run on the peers' core, and come after every other one there."""
+    children = [pid for pid in processes.tree(os.getpid()) if os.sched_getscheduler(pid) == os.SCHED_IDLE]
+    return [pid for pid in children if os.sched_getaffinity(pid) == {CORE}]
+
+
+def test_the_peers_core_has_something_to_do_within_the_context_alone(kit: Kit) -> None:
+    assert keeping_core() == []
+    with kit.awake(CORE):
+        assert len(keeping_core()) == (kit.kind == "c")
+    assert keeping_core() == []
+
+
+def test_a_core_that_is_not_there_is_told_of(kit: Kit) -> None:
+    if kit.kind != "c":
+        pytest.skip("the kit in Python is never awake")
+    with pytest.raises(OSError, match="core 1000"), kit.awake(1000):
+        pytest.fail("nothing keeps that core")
     assert kit.stats()["awake"] == 0
 
 
@@ -67,7 +90,7 @@ def test_neither_upstream_nor_clients_sleep_while_they_are_awake(kit: Kit) -> No
     if kit.kind != "c":
         pytest.skip("the kit in Python is never awake")
     asleep = slept(kit, nullcontext())
-    awake = slept(kit, kit.awake())
+    awake = slept(kit, kit.awake(CORE))
     assert awake[0] < 20 and awake[1] < 20
     assert asleep[0] > awake[0] and asleep[1] > awake[1]
 

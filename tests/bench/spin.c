@@ -1,0 +1,38 @@
+/* Keeps a core from halting while peers are measured on it, until it is killed or the bench is gone.
+ *
+ * Usage: spin CORE     prints one line once it runs there
+ *
+ * An idle core of a virtual machine halts, and the hypervisor gives it back when it gets round to it: milliseconds on a
+ * busy host. This process takes what nobody else wants of the core; any other one comes before it at once (SCHED_IDLE). */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include "kit.h"
+
+/* Leaves the other thread of a shared core its speed. */
+static inline void rest(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#else
+    __asm__ volatile("");
+#endif
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2)
+        return fprintf(stderr, "usage: spin CORE\n"), 2;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    cpu_set_t core;
+    CPU_ZERO(&core);
+    CPU_SET((size_t)atoi(argv[1]), &core);
+    struct sched_param none = {0};
+    if (sched_setaffinity(0, sizeof core, &core) || sched_setscheduler(0, SCHED_IDLE, &none))
+        die("spin");
+    puts("ready");
+    fflush(stdout);
+    for (;;)
+        rest();
+}
