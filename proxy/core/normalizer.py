@@ -3,14 +3,14 @@
 from typing import Any
 
 from proxy.core import codec, usage
-from proxy.core.choice import Choice, Spoken
+from proxy.core.choice import Choice, Spoken, is_silent
 from proxy.core.chunk import Chunk, kind_of
 from proxy.core.context import AnswerContext
 from proxy.core.deltas import choice_objects, deltas, own_delta, says_more, without_text
-from proxy.core.envelope import FRAME, Envelope, carries_more, framed
+from proxy.core.envelope import Envelope, carries_more, framed
 from proxy.core.errors import UpstreamError, UpstreamProtocol
 from proxy.core.finish import inferred
-from proxy.core.short_way import PLAIN_CHOICE, Short, short, spoke
+from proxy.core.short_way import Short, may_stay_silent, plain_choice, short, spoke
 from proxy.core.sse import LINE_FEED
 from proxy.core.upstream_error import from_payload, is_error
 
@@ -18,8 +18,6 @@ MAX_WAITING = 64
 """Events without content that are held back. White space comes in few tokens, a delimiter in fewer."""
 
 _ENDINGS = ("error", "finish_reason", "native_finish_reason")
-_PLAIN_CHOICE = PLAIN_CHOICE | {"delta"}
-_PLAIN_EVENT = frozenset({*FRAME, "obfuscation"})
 
 
 class Normalizer:
@@ -87,12 +85,18 @@ class Normalizer:
         except ValueError:
             value, as_sent = None, False
         as_sent = as_sent and LINE_FEED not in data
-        self.short = found = self._short(value, data) if as_sent and not name else None
-        if found is not None:
-            state, said, chunk = found
-            text = said.text
-            spoke(state, said, text, len(text))
-            return [chunk]
+        self.short = None
+        choice = plain_choice(value) if as_sent and not name else None
+        if choice is not None:
+            self.short = found = self._short(value, choice, data)
+            if found is not None:
+                state, said, chunk = found
+                text = said.text
+                spoke(state, said, text, len(text))
+                return [chunk]
+            silent = self._silent(value, choice, data)
+            if silent is not None:
+                return [silent]
         if name == b"error" or is_error(value):
             return self._fail(value, data)
         if not isinstance(value, dict):
@@ -108,29 +112,21 @@ class Normalizer:
             value, as_sent = codec.loads_as_sent(data)
         except ValueError:
             return None
-        found = self._short(value, data) if as_sent else None
+        choice = plain_choice(value) if as_sent else None
+        found = None if choice is None else self._short(value, choice, data)
         if found is None:
             return None
         _, said, chunk = found
         return said, codec.dumps(chunk.data) if chunk.raw is None else chunk.raw
 
-    def _short(self, event: Any, data: bytes) -> tuple[Choice, Short, Chunk] | None:
+    def _short(self, event: dict[str, Any], choice: dict[str, Any], data: bytes) -> tuple[Choice, Short, Chunk] | None:
         """What an event says that is nothing but one delta in mid-answer, and the chunk that leaves for it.
 
         None: it wants a closer look. Changes the event, but no choice; see `spoke`.
         """
-        if type(event) is not dict or not self._envelope.settled or not _PLAIN_EVENT.issuperset(event):
+        if not self._envelope.settled or choice.get("finish_reason") is not None:
             return None
-        choices = event.get("choices")
-        if type(choices) is not list or len(choices) != 1 or event.get("usage") is not None:
-            return None
-        choice = choices[0]
-        if type(choice) is not dict or choice.get("finish_reason") is not None or not _PLAIN_CHOICE.issuperset(choice):
-            return None
-        index, delta = choice.get("index"), choice.get("delta")
-        if type(index) is not int or type(delta) is not dict:
-            return None
-        state = self._choices.get(index)
+        state, delta = self._choices.get(choice["index"]), choice["delta"]
         said = None if state is None else short(state, delta)
         if state is None or said is None:
             return None
@@ -141,6 +137,31 @@ class Normalizer:
             choice["delta"] = said.delta
             chunk.raw = None
         return state, said, self._envelope.stamp(chunk)
+
+    def _silent(self, event: dict[str, Any], choice: dict[str, Any], data: bytes) -> Chunk | None:
+        """What leaves for an event that says nothing but a role, or why the answer ended, just as a client wants it.
+
+        None: it wants a closer look. So most answers begin and end.
+        """
+        delta, word, envelope = choice["delta"], choice.get("finish_reason"), self._envelope
+        if self._leading or not is_silent(delta):
+            return None
+        state = self._choices.get(choice["index"])
+        if state is None:
+            role = delta.get("role")
+            if word is not None or type(role) is not str or not role:
+                return None
+            if not envelope.settled:
+                envelope.learn(event)
+                if envelope.id is None:
+                    return None
+                envelope.settle()
+            self._state(choice, 0).role_sent = True
+        elif "role" in delta or not envelope.settled or not may_stay_silent(state, word):
+            return None
+        else:
+            state.finished = word
+        return envelope.stamp(Chunk(event, data, ""))
 
     def done(self) -> list[Chunk]:
         """`[DONE]`: what the answer's end lacks is inferred."""

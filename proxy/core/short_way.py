@@ -11,6 +11,7 @@ from proxy.core.choice import Choice, DialectReader
 from proxy.core.chunk import Kind
 from proxy.core.deltas import rest
 from proxy.core.details import text_of
+from proxy.core.envelope import FRAME
 
 Way = Literal["field", "tags", "content", "call"]
 """How a text came: in a reasoning field, in `content` inside a block, in `content` as answer, as a call's arguments."""
@@ -23,6 +24,8 @@ PLAIN_CHOICE = frozenset(
     }
 )
 """Keys of a choice, beside its delta or message, that are told by a look at their values, or passed on."""
+_PLAIN_DELTA = PLAIN_CHOICE | {"delta"}
+_PLAIN_EVENT = frozenset({*FRAME, "obfuscation"})
 
 
 class Short:
@@ -66,6 +69,33 @@ class Short:
         """Whether both say a text, whichever it is, in the same places."""
         here = (self.times, self.twins, self.source, self.call)
         return here == (other.times, other.twins, other.source, other.call)
+
+
+def plain_choice(event: Any) -> dict[str, Any] | None:
+    """The choice of an event with one: an `index` that is a number, a `delta`, and no key in either that is not expected.
+
+    None: the event wants a closer look.
+    """
+    if type(event) is not dict or not _PLAIN_EVENT.issuperset(event) or event.get("usage") is not None:
+        return None
+    choices = event.get("choices")
+    if type(choices) is not list or len(choices) != 1 or event.get("object") == "error":
+        return None
+    choice = choices[0]
+    if type(choice) is not dict or not _PLAIN_DELTA.issuperset(choice):
+        return None
+    return choice if type(choice.get("index")) is int and type(choice.get("delta")) is dict else None
+
+
+def may_stay_silent(choice: Choice, word: Any) -> bool:
+    """Whether a delta without a text changes nothing but the finish reason, which is `word` (None where there is none)."""
+    if not choice.role_sent or choice.waiting:
+        return False
+    if not (choice.splitter is None or choice.literal or choice.splitter.straight == "answer"):
+        return False  # a block is open, or a text held
+    if word is None:
+        return choice.finished is None
+    return type(word) is str and choice.finished is None and choice.reason(word) == word and not choice.calls.made
 
 
 def short(choice: Choice, delta: dict[str, Any]) -> Short | None:
