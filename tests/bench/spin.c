@@ -10,17 +10,6 @@
 
 #include "kit.h"
 
-/* Leaves the other thread of a shared core its speed. */
-static inline void rest(void) {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#else
-    __asm__ volatile("");
-#endif
-}
-
 int main(int argc, char **argv) {
     if (argc != 2)
         return fprintf(stderr, "usage: spin CORE\n"), 2;
