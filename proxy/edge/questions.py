@@ -77,6 +77,9 @@ class RawQuestion:
         self.body = dumps({**self._asked.body, "model": self.model})
         return self
 
+    def expect(self, timeline: Timeline) -> None:
+        """A streamed answer is on its way."""
+
     def stream(self, timeline: Timeline, response: UpstreamResponse) -> Pipeline:
         """What passes a streamed answer on."""
         return RawPipeline(timeline, event_stream=response.content_type.startswith("text/event-stream"))
@@ -96,10 +99,14 @@ class RawQuestion:
 class ChatQuestion(RawQuestion):
     """A chat completion before one target."""
 
-    __slots__ = ("_context",)
+    __slots__ = ("_context", "_expecting")
 
     understood: ClassVar[bool] = True
     _context: AnswerContext
+
+    def __init__(self, aim: Aim, asked: Asked) -> None:
+        super().__init__(aim, asked)
+        self._expecting: StreamPipeline | None = None
 
     def ask(self) -> Self:
         """This, with the body that the target gets. Raises RequestInvalid where it cannot be expressed."""
@@ -117,6 +124,7 @@ class ChatQuestion(RawQuestion):
         asked.mending = mending
         if mending is not None:
             mending.sent = prepared.body
+        self._expecting = None  # an answer to an earlier try, which failed
         self.body = dumps(prepared.body)
         self.notes = prepared.notes
         self.content_type = None if verbatim else EVENT_STREAM
@@ -151,10 +159,15 @@ class ChatQuestion(RawQuestion):
         )
         return made
 
+    def expect(self, timeline: Timeline) -> None:
+        """A streamed answer is on its way."""
+        self._expecting = StreamPipeline(self._context, timeline)
+
     def stream(self, timeline: Timeline, response: UpstreamResponse) -> Pipeline:
-        """What passes a streamed answer on."""
+        """What passes a streamed answer on. The answer to one try, and no later one, may be expected."""
         del response
-        return StreamPipeline(self._context, timeline)
+        expecting, self._expecting = self._expecting, None
+        return StreamPipeline(self._context, timeline) if expecting is None else expecting
 
     def whole(self, timeline: Timeline) -> Collector:
         """What gathers an answer that leaves as one body."""

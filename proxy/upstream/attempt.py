@@ -74,6 +74,9 @@ class Question(Protocol):
     content_type: str | None
     """Of a streamed answer; None: the upstream's."""
 
+    def expect(self, timeline: Timeline) -> None:
+        """The request has left; what `stream` will need may be made while the answer is waited for."""
+
     def stream(self, timeline: Timeline, response: UpstreamResponse) -> Pipeline:
         """What reads an answer that is passed on as it comes."""
 
@@ -161,7 +164,7 @@ class Attempt:
             exchange.notes = question.notes
             head = self._head()
             self._asks()
-            response = await self.candidate.engine.open(self._path, head, question.body)
+            response = await self.candidate.engine.open(self._path, head, question.body, sent=self._sent)
             question.body = b""
             self._response = response
             self._timeline.first_byte = self._clock()
@@ -209,6 +212,10 @@ class Attempt:
         self.deadline.start(now)
         if self._exchange.asked is None:
             self._exchange.asked = now
+
+    def _sent(self) -> None:
+        if self._kind is not _WHOLE:
+            self._question.expect(self._timeline)
 
     def _hidden(self) -> tuple[str, ...]:
         return authority.secrets(self.candidate.provider, self._client_key)

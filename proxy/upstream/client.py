@@ -53,13 +53,16 @@ class LibraryEngine:
         )
         return httpx2.AsyncHTTPTransport(verify=verify, trust_env=False, limits=limits, proxy=provider.proxy)
 
-    async def open(self, path: str, head: Head, body: bytes = b"", method: str = "POST") -> "LibraryResponse":
+    async def open(
+        self, path: str, head: Head, body: bytes = b"", method: str = "POST", sent: Callable[[], None] | None = None
+    ) -> "LibraryResponse":
         """Sends a request to `base_url` + `path` and waits for the head of its answer.
 
         Raises UpstreamUnavailable where the host cannot be reached or closes, UpstreamTimeout where connecting takes
         longer than `timeouts.connect`, UpstreamProtocol where the answer is no HTTP. A kept connection that the host
         closed without one byte of an answer costs nothing but one new try on a fresh connection.
         """
+        del sent  # the library does not tell
         trail = _Trail()
         self.users += 1
         try:

@@ -161,8 +161,8 @@ class Connection(asyncio.Protocol):
         # The parser calls it for each chunk of the body, of which one read may hold hundreds.
         self.on_body = self._pieces.append
 
-    async def ask(self, request: bytes, answer: Answer) -> None:
-        """Sends a whole request and waits for the head of its answer. Raises BrokenError."""
+    async def ask(self, request: bytes, answer: Answer, sent: Callable[[], None] | None = None) -> None:
+        """Sends a whole request, calls `sent`, and waits for the head of the answer. Raises BrokenError."""
         # The future of the head is the answer's own: the next exchange may begin before this task has seen its result.
         self._answer = answer
         self._bare_bytes = 0
@@ -173,6 +173,8 @@ class Connection(asyncio.Protocol):
             self._parser = httptools.HttpResponseParser(self)
         try:
             self._transport.write(request)
+            if sent is not None:
+                sent()
             arrived = await answer.head
         except BaseException:
             answer.abort()

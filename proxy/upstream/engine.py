@@ -49,9 +49,12 @@ class Engine(Protocol):
     deadlines: Deadlines
     """Of its open tries."""
 
-    async def open(self, path: str, head: Head, body: bytes = b"", method: str = "POST") -> UpstreamResponse:
+    async def open(
+        self, path: str, head: Head, body: bytes = b"", method: str = "POST", sent: Callable[[], None] | None = None
+    ) -> UpstreamResponse:
         """Sends a request to the provider's `base_url` + `path` and waits for the head of its answer.
 
+        `sent` is called when the request has left, where the engine can tell: what is done there costs no time.
         Raises UpstreamUnavailable where the host cannot be reached or closes, UpstreamTimeout where connecting takes
         longer than `timeouts.connect`, UpstreamProtocol where the answer is no HTTP. A kept connection that the host
         closed without one byte of an answer costs nothing but one new try on a fresh connection.

@@ -59,7 +59,7 @@ class WireEngine:
         self.deadlines = Deadlines(provider.name, provider.timeouts)
 
     async def open(
-        self, path: str, head: Head, body: bytes = b"", method: str = "POST"
+        self, path: str, head: Head, body: bytes = b"", method: str = "POST", sent: Callable[[], None] | None = None
     ) -> "WireResponse | CodedResponse":
         """See `Engine.open`."""
         request = self._request(method, path, head, body)
@@ -72,7 +72,7 @@ class WireEngine:
             connection = self._kept()
             response = WireResponse(self, connection or await self._connect())
             try:
-                await response.connection.ask(request, response)
+                await response.connection.ask(request, response, sent)
             except BrokenError as error:
                 if connection is None or error.kind != "closed" or response.begun:
                     raise self._error(error) from None

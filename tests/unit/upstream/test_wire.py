@@ -30,6 +30,25 @@ def loop(request: pytest.FixtureRequest) -> Loop:
     return LOOPS[request.param]
 
 
+def test_caller_is_told_when_its_request_has_left(loop: Loop) -> None:
+    told = threading.Event()
+
+    def script(visit: Visit) -> None:
+        while visit.asked() is not None:
+            assert told.wait(5), "the caller was not told before the answer"
+            told.clear()
+            visit.send(whole(b"{}"))
+
+    async def use(engine: WireEngine, host: Host) -> None:
+        for _ in range(2):  # on a new connection, and on a kept one
+            response = await engine.open("/x", Head({}), b"{}", sent=told.set)
+            assert (response.status, await rest(response)) == (200, b"{}")
+            response.release()
+        assert len(host.visits) == 1
+
+    run(loop, script, use)
+
+
 def silent(visit: Visit) -> None:
     """A host that reads requests and answers none."""
     visit.gone()
