@@ -19,12 +19,14 @@ from proxy.telemetry.logs import Log
 from proxy.upstream.attempt import EVENT_STREAM, Kind
 from proxy.upstream.attempts import Attempts, Plan
 from proxy.upstream.raw import error_event
+from proxy.upstream.sweep import Sweep
 
 KEEP_ALIVE = b": keep-alive\n\n"
 _VISIBLE = "".join(chr(code) for code in range(0x20, 0x7F) if code != ord("%"))
 _BOUNDARIES = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _WHOLE = Kind.WHOLE
 _BREAKS = re.compile(r"[\r\n\0]")
+_SOON_S = 0.001
 
 
 class ClientGoneError(Exception):
@@ -106,7 +108,8 @@ class Outlet:
     _cut = False
     _content_type = EVENT_STREAM
     _status = 200
-    _heartbeat: "Heartbeat | None" = None
+    _sweep: Sweep | None = None
+    _timer: asyncio.TimerHandle | None = None
 
     # What each read needs has no default in the class: CPython 3.11 would look there first (`_Py_Specialize_LoadAttr`).
     def __init__(self, client: Client, exchange: Exchange, clock: Callable[[], float], marks: str = "") -> None:
@@ -173,15 +176,23 @@ class Outlet:
 
     # What the relay does.
 
-    def beats(self, heartbeat_s: float) -> None:
-        """From now on a comment is sent whenever nothing was sent for `heartbeat_s` seconds (0: never)."""
-        if heartbeat_s:
-            self._sent_at = self._clock()
-            self._heartbeat = Heartbeat(self, heartbeat_s)
+    def beats(self, sweep: Sweep) -> None:
+        """From now on a comment is sent whenever nothing was sent for the time of the sweep, which looks here first."""
+        self._sent_at = self._clock()
+        self._sweep = sweep
+        sweep.add(self, self._sent_at)
 
-    def silent_s(self) -> float:
-        """Seconds since something was sent; 0 while the client has not taken what was."""
-        return 0.0 if self._client.flow.write_paused else self._clock() - self._sent_at
+    def look(self) -> None:
+        """Sends a comment where it is time for one, and looks again by a timer of its own, which few streams live to see."""
+        if self._sweep is None:
+            return
+        heartbeat_s = self._sweep.seconds
+        silent_s = 0.0 if self._client.flow.write_paused else self._clock() - self._sent_at
+        if silent_s >= heartbeat_s:
+            silent_s = 0.0
+            self.beat()
+        left = max(heartbeat_s - silent_s, _SOON_S)
+        self._timer = asyncio.get_running_loop().call_later(left, self.look)
 
     def beat(self) -> None:
         """Sends what says that we are still there, where something can be said."""
@@ -201,9 +212,11 @@ class Outlet:
 
     def stop(self) -> None:
         """The client is gone, or has its answer: no timer is left behind."""
-        if self._heartbeat is not None:
-            self._heartbeat.stop()
-            self._heartbeat = None
+        if self._sweep is not None:
+            self._sweep.discard(self)
+            self._sweep = None
+            if self._timer is not None:
+                self._timer.cancel()
 
     def _start(self) -> None:
         kind = self._content_type
@@ -240,27 +253,6 @@ class Outlet:
         self.end()
 
 
-class Heartbeat:
-    """The comments of one silent stream, on one timer that is set anew only when it goes off."""
-
-    def __init__(self, outlet: Outlet, seconds: float) -> None:
-        self._outlet = outlet
-        self._seconds = seconds
-        self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(seconds, self._tick)
-
-    def _tick(self) -> None:
-        left = self._seconds - self._outlet.silent_s()
-        if left <= 0:
-            left = self._seconds
-            self._outlet.beat()
-        self._timer = self._loop.call_later(max(left, 0.001), self._tick)
-
-    def stop(self) -> None:
-        """No further comments."""
-        self._timer.cancel()
-
-
 class Relay:
     """Runs exchanges. `clock` gives monotonic seconds."""
 
@@ -268,6 +260,7 @@ class Relay:
         self._log = log
         self._drain = drain
         self._clock = clock
+        self._heartbeats = Sweep(0.0)
 
     async def run(self, exchange: Exchange, client: Client, call: Call, marks: str = "") -> None:
         """One request from its head to its end, in a task of its own. `marks`: as of `Outlet`."""
@@ -286,7 +279,7 @@ class Relay:
             if plan.kind is _WHOLE:
                 outlet.whole(await attempts.run())
             else:
-                outlet.beats(plan.heartbeat_s)
+                self._beats(outlet, plan.heartbeat_s)
                 await attempts.run()
                 outlet.end()
         except ProxyError as error:
@@ -312,6 +305,12 @@ class Relay:
                 exchange.trace.end(exchange)
             exchange.target.ended(exchange)
             self._log.request(exchange)
+
+    def _beats(self, outlet: Outlet, heartbeat_s: float) -> None:
+        if heartbeat_s:
+            if heartbeat_s != self._heartbeats.seconds:
+                self._heartbeats = Sweep(heartbeat_s)  # the setting was changed; streams that are open keep theirs
+            outlet.beats(self._heartbeats)
 
     def _bug(self, exchange: Exchange, outlet: Outlet, error: Exception) -> None:
         where = error.__traceback__

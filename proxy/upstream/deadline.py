@@ -8,6 +8,7 @@ from enum import StrEnum
 from proxy.core.errors import ProxyError, UpstreamTimeout
 from proxy.settings.model import Timeouts
 from proxy.telemetry.exchange import AttemptOutcome
+from proxy.upstream.sweep import Sweep
 
 
 class Wait(StrEnum):
@@ -51,7 +52,7 @@ class Deadlines:
     """The limits of all open tries of one provider, which are the same for each.
 
     What happens to a try is only noted by its `Deadline`. It is looked at when the shortest limit has passed: first
-    by one timer for all, since the try that began first comes first, then by a timer of its own, which few live to see.
+    by one timer for all, then by a timer of its own, which few live to see.
     """
 
     def __init__(self, provider: str, limits: Timeouts) -> None:
@@ -67,29 +68,8 @@ class Deadlines:
             limits.total_s or never,
         )
         """Seconds from the beginning of a try to the first look at it, and at most from each look to the next."""
-        self.young: dict[Deadline, None] = {}
-        """Those that have not been looked at, in the order in which they began."""
-        self.awake = False
-        """Whether the timer runs."""
-
-    def wake(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
-        """The timer runs from now on, until no deadline is young any more."""
-        self.awake = True
-        loop.call_later(seconds, self._sweep, loop)
-
-    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.awake = False
-        now = time.monotonic()
-        due: list[Deadline] = []
-        for one in self.young:
-            left = one.started + self.least - now
-            if left > 0:
-                self.wake(loop, left)
-                break
-            due.append(one)
-        for one in due:
-            del self.young[one]
-            one.look()
+        self.sweep = Sweep(self.least)
+        """Looks at each once `least` has passed."""
 
 
 class Deadline:
@@ -121,14 +101,12 @@ class Deadline:
         self.started = now
         self._task = task = asyncio.current_task()
         if shared.least < math.inf and task is not None:
-            shared.young[self] = None
-            if not shared.awake:
-                shared.wake(task.get_loop(), shared.least)
+            shared.sweep.add(self, now)
 
     def stop(self) -> None:
         """There are no limits any more."""
         self._task = None
-        self._shared.young.pop(self, None)
+        self._shared.sweep.discard(self)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

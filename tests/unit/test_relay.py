@@ -10,6 +10,7 @@ from proxy.core.timeline import Timeline
 from proxy.relay import KEEP_ALIVE, Outlet
 from proxy.telemetry.exchange import Exchange
 from proxy.telemetry.metrics import Metrics
+from proxy.upstream.sweep import Sweep
 
 
 @dataclass
@@ -84,10 +85,19 @@ def test_slow_client_is_waited_for_and_gets_no_comment_meanwhile() -> None:
     outlet.begin("text/event-stream")
     outlet.write(b"data: 1\n\n")
     assert outlet.push(b"", clock.now)
-    clock.now += 60
-    assert outlet.silent_s() == 0
-    asyncio.run(outlet.drained())
-    assert outlet.silent_s() == 60
+
+    async def looks() -> bool:
+        outlet.beats(Sweep(50.0))
+        clock.now += 60
+        outlet.look()
+        silent = KEEP_ALIVE not in client.got
+        await outlet.drained()
+        outlet.look()
+        outlet.stop()
+        return silent
+
+    assert asyncio.run(looks())
+    assert client.got[-1] == KEEP_ALIVE
 
 
 @pytest.mark.parametrize(("sent", "comments"), [(b"data: 1\n\n", 1), (b"data: 1\r\n\r\n", 1), (b"data: 1\n", 0)])

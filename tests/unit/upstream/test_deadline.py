@@ -133,7 +133,7 @@ def test_each_of_many_tries_ends_at_its_own_time_and_those_that_stopped_never() 
         shared = Deadlines("p", Timeouts(total_s=5 * SHORT))
         work = [LONG, SHORT, LONG, SHORT, LONG, SHORT]
         found = await asyncio.gather(*(one(shared, number * SHORT, work_s) for number, work_s in enumerate(work)))
-        assert not shared.young
+        assert not shared.sweep._young
         again = await one(shared, 0.0, LONG)  # also where the timer has nobody to wait for in between
         await asyncio.sleep(6 * SHORT)
         return [*found, again, await one(shared, 0.0, LONG)]
