@@ -1,6 +1,5 @@
 """Events that say nothing but a role, or why the answer ended, leave as the closer look would send them."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -113,7 +112,7 @@ def test_what_is_strange_about_an_event_is_seen_also_where_it_says_nothing(odd: 
 
 
 @pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """For each event that had such a look, whether it was enough."""
     found: list[bool] = []
     look = Normalizer._silent
