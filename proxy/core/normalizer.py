@@ -28,10 +28,13 @@ class Normalizer:
     """
 
     def __init__(self, context: AnswerContext) -> None:
+        self.odd: list[str] = []
+        """Kinds of oddities met; whoever reads them empties the list."""
         self._context = context
         self._reader = context.reading()
         self._choices: dict[int, Choice] = {}
         self._envelope = Envelope(context)
+        self._first = self._new(0)  # made before it is needed: while an answer is waited for, time costs nothing
         self._leading: list[Chunk] = []  # chunks without content that wait for the answer's id
         self._last: Chunk | None = None  # the usage chunk, which waits for the end: a later one would count instead
         self.short: tuple[Choice, Short, Chunk] | None = None
@@ -39,8 +42,6 @@ class Normalizer:
         self.usage: dict[str, Any] | None = None
         """The last usage of the stream, normalised."""
         self.error: UpstreamError | None = None
-        self.odd: list[str] = []
-        """Kinds of oddities met; whoever reads them empties the list."""
 
     @property
     def complete(self) -> bool:
@@ -372,9 +373,13 @@ class Normalizer:
             index = position
         state = self._choices.get(index)
         if state is None:
-            state = self._choices[index] = Choice(self._reader, index, seed=self._envelope.seed)
-            state.odd = self.odd
+            state = self._choices[index] = self._new(index) if index else self._first
         return state
+
+    def _new(self, index: int) -> Choice:
+        made = Choice(self._reader, index, seed=self._envelope.seed)
+        made.odd = self.odd
+        return made
 
 
 def _names_role(chunks: list[Chunk]) -> bool:

@@ -40,9 +40,13 @@ class Reader:
         """Decides by the body's first byte whether it is JSON; returns what there is to read."""
         if self._head is None:
             return data
-        if not self._head and data[:1] == b"{":
-            self._head, self._json = None, []
-            return data
+        if not self._head:  # as nearly all begin
+            if data.startswith(b"data:"):
+                self._head = None
+                return data
+            if data.startswith(b"{"):
+                self._head, self._json = None, []
+                return data
         head = (self._head + data).lstrip().removeprefix(_BOM).lstrip()
         if not head or _BOM.startswith(head):
             self._head = head

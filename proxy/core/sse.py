@@ -67,16 +67,10 @@ class EventParser:
 
         The caller reads the blocks, each of which ends with a blank line, and gives the rest to `keep`.
         """
-        if (
-            data.endswith(b"\n\n")
-            and not self._parts
-            and not self._skip_lf
-            and self._bom is None
-            and _RETURN not in data
-        ):
-            return data
         if self._bom is not None:
             data = self._without_bom(data)
+        if data.endswith(b"\n\n") and not self._parts and not self._skip_lf and _RETURN not in data:
+            return data
         if self._skip_lf and data:
             self._skip_lf = False
             if data.startswith(b"\n"):

@@ -28,6 +28,7 @@ __all__ = ["AnswerContext", "StreamPipeline", "WholePipeline"]
 
 _DONE = sse.encode(sse.DONE)
 _OBJECT = b"data: {"
+_LAST = b"data: [DONE]"
 
 
 class StreamPipeline(Reader):
@@ -111,6 +112,8 @@ class StreamPipeline(Reader):
                 block, at = text[at:end], end + 2
                 if one_line and block.startswith(_OBJECT):
                     self._event(block[6:], b"", block, now, out)
+                elif block == _LAST:
+                    self._end(now, out)
                 else:
                     self._block(block, now, out)
             if taken is not None and path is not None:
@@ -127,11 +130,15 @@ class StreamPipeline(Reader):
                 if self.begun:
                     out.append(sse.comment(text))
             elif text.strip() == sse.DONE:
-                self._write(self._normalizer.done(), now, out)
-                self._ended = True
+                self._end(now, out)
                 break
             else:
                 self._event(text, name, block, now, out)
+
+    def _end(self, now: float, out: list[bytes]) -> None:
+        """The upstream says that it has ended."""
+        self._write(self._normalizer.done(), now, out)
+        self._ended = True
 
     def _event(self, text: bytes, name: bytes, block: bytes, now: float, out: list[bytes]) -> None:
         """One event's data, and the lines in which it came."""
@@ -171,8 +178,7 @@ class StreamPipeline(Reader):
         """An event whose blank line never came."""
         for name, text in self._parser.close():
             if name is not None and text.strip() == sse.DONE:
-                self._write(self._normalizer.done(), now, out)
-                self._ended = True
+                self._end(now, out)
             elif name is not None:
                 self._write(self._normalizer.feed(text, name), now, out)
                 self._ended = self._normalizer.error is not None

@@ -10,8 +10,9 @@ from proxy.core.envelope import FRAME
 
 Excludes = Literal["auto", "yes", "no"]
 
-_DETAILS = (("completion_tokens_details", "reasoning_tokens"), ("prompt_tokens_details", "cached_tokens"))
-_OWN_KEYS = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", *(group for group, _ in _DETAILS)})
+_OWN_KEYS = frozenset(
+    {"prompt_tokens", "completion_tokens", "total_tokens", "completion_tokens_details", "prompt_tokens_details"}
+)
 _TOO_MANY = 2**53  # no count of tokens is beyond what every client's numbers hold
 
 
@@ -80,11 +81,11 @@ def is_canonical(usage: dict[str, Any], excludes: Excludes = "auto") -> bool:
         return False
     if prompt < 0 or completion < 0 or total != prompt + completion or not 0 < total < _TOO_MANY:
         return False
-    for group, key in _DETAILS:
-        details = usage.get(group)
-        if details is not None and not (type(details) is dict and _is_count(details.get(key, 0))):
-            return False
-    return True
+    details = usage.get("completion_tokens_details")
+    if details is not None and not (type(details) is dict and _is_count(details.get("reasoning_tokens", 0))):
+        return False
+    details = usage.get("prompt_tokens_details")
+    return details is None or (type(details) is dict and _is_count(details.get("cached_tokens", 0)))
 
 
 def _is_count(value: Any) -> bool:
