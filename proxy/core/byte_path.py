@@ -85,9 +85,11 @@ class BytePath:
     def lane(self) -> Frame | None:
         """The frame whose events were taken last, where `Frame.alone` may take the next one."""
         frame = self._last
-        if frame is not None and frame.lone and (not frame.watched or frame.choice.literal):
-            return frame
-        return None
+        if frame is None or (frame.watched and not frame.choice.literal):
+            return None
+        if frame.lone is None:
+            frame.lone = frame.may_be_alone()
+        return frame if frame.lone else None
 
     def take(self, data: bytes, at: int) -> tuple[int, bytes, Kind] | None:
         """Takes the events at `at` of `data` that have one frame: their end, what leaves for them, what they generate.
@@ -148,11 +150,9 @@ class BytePath:
         parsed = self._ways[way] = self._ways.get(way, 0) + 1
         if parsed < PATIENCE and (parsed > AT_ONCE or chunk.raw is None):
             return
-        if any(
-            frame.choice is choice and frame.said.way == said.way and block.startswith(frame.head)
-            for frame in self.frames
-        ):
-            return
+        for known in self.frames:
+            if known.choice is choice and known.said.way == said.way and block.startswith(known.head):
+                return
         frame = self._frame(block, choice, said) if parsed >= PATIENCE else _frame_of_same(block, choice, said)
         if frame is not None:
             self._credit -= 1

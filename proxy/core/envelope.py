@@ -51,10 +51,11 @@ class Envelope:
     def stamp(self, chunk: Chunk) -> Chunk:
         """Puts the frame on a chunk; one that has it already keeps its bytes."""
         data = chunk.data
-        if data.get("id") != self.id or data.get("created") != self._created or data.get("object") != _OBJECT:
+        given = data.get
+        if given("id") != self.id or given("created") != self._created or given("object") != _OBJECT:
             data["id"], data["object"], data["created"] = self.id, _OBJECT, self._created
             chunk.raw = None
-        model = data.get("model")
+        model = given("model")
         if type(model) is not str or not model:
             data["model"] = self._model
             chunk.raw = None

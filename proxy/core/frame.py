@@ -56,15 +56,19 @@ class Frame:
         """Whether the text may hold a delimiter."""
         self.met = False
         """Whether a second event had it."""
-        in_one_place = len(given) == len(left) == 2  # noqa: PLR2004 - what stands before the text, and behind it
-        self.lone = in_one_place and self.tail.endswith(b"\n\n") and said.enters_length_only
-        """Whether `alone` can take its events."""
+        self.lone: bool | None = None
+        """Whether `alone` can take its events; None: nobody has asked, as in reads of many events nobody does."""
         self.under_two = 2 * (self.size + len(self.tail))
         """Bytes that two events have more than: most reads that begin and end with this frame and have fewer are one."""
         self.hungry = True
         """Whether the texts that `alone` takes may still be wanted, and not only their size (`Echo.hungry`)."""
         self.unsaid = 0
         """Characters of reasoning that `alone` took and `leave` has not entered yet."""
+
+    def may_be_alone(self) -> bool:
+        """Whether `alone` can take its events."""
+        in_one_place = len(self.given) == len(self.left) == 2  # noqa: PLR2004 - what stands before the text, and behind it
+        return in_one_place and self.tail.endswith(b"\n\n") and self.said.enters_length_only
 
     def alone(self, data: bytes) -> bytes | None:
         """What leaves for a read that is one event of this frame and nothing else; None: it may be more than that.
