@@ -253,13 +253,13 @@ class Choice:
         spoken.others = parts.others
 
     def _split(self, spoken: Spoken, text: str, *, mark: Mark) -> None:
-        if self.splitter is None:
-            # reasoning that came in a field cannot also have an implicit start in the content
-            inside = self.reader.inside and self.source is None and not self.calls.made
-            self.splitter = TagSplitter(self.reader.grammar, inside=inside)
         if self.literal and mark is not Mark.REASONING:
             spoken.pieces.append((False, text))
             return
+        if self.splitter is None:
+            # reasoning that came in a field cannot also have an implicit start in the content
+            inside = self.reader.inside and self.source is None and not self.calls.made
+            self.splitter = TagSplitter(self.reader.grammar, inside=inside, literal=self.literal)
         turns, held = self.splitter.turns, self.splitter.held
         self._tagged(spoken, self.splitter.feed(text, mark))
         self.literal = self.splitter.literal

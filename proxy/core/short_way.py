@@ -126,10 +126,18 @@ def passes(choice: Choice, text: str) -> bool:
     return choice.literal or (choice.splitter is not None and choice.splitter.passes(text))
 
 
+def begins_answer(reader: DialectReader, text: str) -> bool:
+    """Whether the first text in `content` shows by its first character that it and all after it is answer."""
+    wary = reader.grammar.wary
+    return wary is not None and text[0] not in wary and not reader.inside and not text.isspace()
+
+
 def spoke(choice: Choice, said: Short, text: str, size: int, events: int = 1) -> None:
     """Enters into the choice what one or more such deltas said: `text`, as far as `Echo.lead` wants it, and its size."""
     way, source = said.way, said.source
     if way == "content":
+        if choice.splitter is None:  # see `begins_answer`
+            choice.literal = choice.generated = True
         return
     choice.generated = True
     if way == "call":
@@ -165,8 +173,12 @@ def is_plain(message: dict[str, Any], reader: DialectReader) -> bool:
 
 
 def _content(choice: Choice, delta: dict[str, Any], text: str) -> Short | None:
-    way = _way_of_content(choice)
-    if way is None or not passes(choice, text):
+    way: Way | None = "content"
+    if choice.splitter is not None or choice.literal:
+        way = _way_of_content(choice)
+        if way is None or not passes(choice, text):
+            return None
+    elif "role" in delta or not begins_answer(choice.reader, text):
         return None
     reader = choice.reader
     if len(delta) > 1 and not _alone(delta, reader):

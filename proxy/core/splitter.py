@@ -36,10 +36,11 @@ class _State(IntEnum):
 class TagSplitter:
     """Splits one choice's text. `feed` takes text in any cut, `end_block` says that a tool call came, `close` ends it.
 
-    `inside`: the text begins inside a block (an implicit start). Each method returns the pieces that are now certain.
+    `inside`: the text begins inside a block (an implicit start). `literal`: there has been text, and it was answer that
+    needs no further look. Each method returns the pieces that are now certain.
     """
 
-    def __init__(self, grammar: Grammar, *, inside: bool = False) -> None:
+    def __init__(self, grammar: Grammar, *, inside: bool = False, literal: bool = False) -> None:
         self._grammar = grammar
         self._trim = grammar.tags.trim
         self._text = ""  # what is held
@@ -50,10 +51,10 @@ class TagSplitter:
         self._flagged = False  # the open block was opened by the flag
         self._from_flag = 0  # in CLOSING: how much of the held text came with the flag
         self._blocks = 0
-        self._answered = False
+        self._answered = literal
         self._kept: list[str] | None = [] if grammar.tags.unclosed == "content_if_stop" else None
         self._state = _State.INSIDE if inside else _State.START
-        if not (inside or grammar.starts or grammar.stray):
+        if literal or not (inside or grammar.starts or grammar.stray):
             self._state = _State.LITERAL
 
     @property

@@ -84,6 +84,7 @@ class Grammar:
         "starts",
         "stray",
         "tags",
+        "wary",
         "wrapper_ends_of",
         "wrappers",
     )
@@ -98,6 +99,11 @@ class Grammar:
         self.implicit = {self.key(word) for word in tags.implicit_end}
         self.starts = self._delimiters(ends)
         self.stray = self._delimiters(every_end if tags.stray_end == "strip" else ())
+        self.wary: frozenset[str] | None = None
+        """Characters that have to be looked behind where a text begins with one; with another one it is answer all
+        through. None: there is no such other one."""
+        if tags.position != "anywhere":
+            self.wary = frozenset((*WHITE, *self.starts.heads, *self.stray.heads))
         self.ends_of = {start: self._delimiters({*some, *tags.implicit_end}) for start, some in ends.items()}
         self.ends_of[""] = self._delimiters({*every_end, *tags.implicit_end})
         flag_ends = {end for _, end in flag_pairs}

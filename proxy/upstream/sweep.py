@@ -9,7 +9,7 @@ class Due(Protocol):
     """Who may be looked at."""
 
     def look(self) -> None:
-        """The time has come."""
+        """The time has come. It may just have ended."""
 
 
 class Sweep:
@@ -38,7 +38,7 @@ class Sweep:
 
     def _sweep(self) -> None:
         self._awake = False
-        now = time.monotonic()
+        now, loop = time.monotonic(), asyncio.get_running_loop()
         due: list[Due] = []
         for one, began in self._young.items():
             left = began + self.seconds - now
@@ -48,4 +48,4 @@ class Sweep:
             due.append(one)
         for one in due:
             del self._young[one]
-            one.look()
+            loop.call_soon(one.look)  # each for itself: what one of them raises is no other's matter

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
+from proxy.core import short_way
 from proxy.core.context import AnswerContext
 from proxy.core.errors import ProxyError
 from proxy.core.normalizer import Normalizer
@@ -43,7 +44,10 @@ def course(pieces: Sequence[bytes], context: AnswerContext, broken: ProxyError |
 def both(pieces: Sequence[bytes], context: AnswerContext, broken: ProxyError | None = None) -> Course:
     """Runs the stream with the byte path and shorter looks, and without them, which must show the same."""
     quick = course(pieces, replace(context, byte_path=True), broken)
-    with patch.object(Normalizer, "_silent", lambda *_: None):
+    with (
+        patch.object(Normalizer, "_silent", lambda *_: None),
+        patch.object(short_way, "begins_answer", lambda *_: False),
+    ):
         slow = course(pieces, replace(context, byte_path=False), broken)
     assert quick == slow
     return quick
