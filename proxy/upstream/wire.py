@@ -1,6 +1,6 @@
 """HTTP/1.1 to one provider on connections of our own (`connection.py`): the usual engine.
 
-Against the library's engine in `client.py` it saves most of a request's CPU time: figures in `docs/benchmarks.md`.
+Against the library's engine in `client.py` it saves most of a request's CPU time: figures in `docs/profile.md`.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The same stream with everything that spares work, and without it."""
+"""The same stream with the byte path and the shorter looks at what begins and ends an answer, and without them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -42,7 +42,7 @@ def course(pieces: Sequence[bytes], context: AnswerContext, broken: ProxyError |
 
 
 def both(pieces: Sequence[bytes], context: AnswerContext, broken: ProxyError | None = None) -> Course:
-    """Runs the stream with the byte path and shorter looks, and without them, which must show the same."""
+    """Runs the stream with all of these and with none, which must show the same. The short way itself is in both."""
     quick = course(pieces, replace(context, byte_path=True), broken)
     with (
         patch.object(Normalizer, "_silent", lambda *_: None),
