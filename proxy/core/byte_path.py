@@ -16,7 +16,7 @@ import re
 import orjson
 
 from proxy.core.choice import Choice
-from proxy.core.chunk import Kind
+from proxy.core.chunk import Chunk, Kind
 from proxy.core.frame import BACKSLASH, ESCAPE, Frame, PaddedFrame
 from proxy.core.normalizer import Normalizer
 from proxy.core.short_way import Short, may, spoke
@@ -32,7 +32,7 @@ CREDIT = 4
 PATIENCE = 4
 """Events of a kind that are parsed before one of them is learned from: that costs as much as parsing two."""
 AT_ONCE = 2
-"""As many of a kind are learned from at once if they leave as they came: that costs half of parsing one."""
+"""As many of a kind are learned from at once if their text stands in one place: that costs half of parsing one."""
 
 _PROBE = b'"' + PROBE.encode() + b'"'
 _PAYLOAD = re.compile(rb"data: ?")
@@ -40,33 +40,72 @@ _PADDED = re.compile(rb'"obfuscation":"([0-9A-Za-z+/=_-]*"\})\Z')
 _LEAD = b"data: "
 _PADDING_KEY = b'"obfuscation"'
 _BETWEEN = b"|"
-_WHITE_END = b" |"
+_LINE_END = b"\n"
+_WHITE_END = b" \n"
 
 
 class _Run:
-    """Events of one frame that follow each other in a read, some of which have to be parsed."""
+    """Events of one frame that follow each other in a read, some of which have to be parsed.
 
-    __slots__ = ("at", "end", "frame", "texts")
+    `at` is where the next one begins in the read.
+    """
+
+    __slots__ = ("_end", "_found", "_line", "_lines", "_next", "_step", "_texts", "at", "frame")
 
     def __init__(self, frame: Frame, at: int, texts: list[bytes], end: int) -> None:
         self.frame = frame
         self.at = at
-        self.texts = texts
-        self.end = end
+        self._end = end
+        self._texts = texts
+        self._lines = _LINE_END.join([*texts, b""])
+        self._next = 0  # index of the next one's text,
+        self._line = 0  # and where it begins in the lines
+        self._step = frame.size + len(frame.tail) - 1  # bytes that an event has more than its line
+        self._found: dict[bytes, int] = {}  # what was looked for → where it comes next
 
-    def after(self, count: int) -> int:
-        """Where the first `count` events end."""
-        frame = self.frame
-        return self.at + sum(map(len, self.texts[:count])) + count * (frame.size + len(frame.tail))
+    def take(self, stops: list[bytes]) -> list[bytes]:
+        """The next texts, up to one that holds any of these."""
+        start, at = self._next, self._until(stops)
+        count = self._lines.count(_LINE_END, self._line, at)
+        self._go(count, self._lines.rfind(_LINE_END, 0, at) + 1)
+        return self._texts[start : start + count]
+
+    def skip(self) -> int:
+        """Passes the next event over; where it ends. To be called where there is one."""
+        self._go(1, self._lines.find(_LINE_END, self._line) + 1)
+        return self.at
 
     def skip_to(self, at: int) -> bool:
         """Forgets the events before `at`; False where none begins there."""
-        count = 0
-        while self.at < at and count < len(self.texts):
-            self.at += self.frame.size + len(self.texts[count]) + len(self.frame.tail)
-            count += 1
-        self.texts = self.texts[count:]
-        return self.at == at and bool(self.texts)
+        while self.at < at and not self.over:
+            self.skip()
+        return self.at == at and not self.over
+
+    @property
+    def sound(self) -> bool:
+        """Whether a line is a text: none that is JSON holds the end of one."""
+        return self._lines.count(_LINE_END) == len(self._texts)
+
+    @property
+    def over(self) -> bool:
+        return self._next == len(self._texts)
+
+    def _go(self, count: int, line: int) -> None:
+        self._next += count
+        self.at = self._end if self.over else self.at + line - self._line + count * self._step
+        self._line = line
+
+    def _until(self, stops: list[bytes]) -> int:
+        """Where the first of these is in the lines that are left; where they end, if none is."""
+        lines, line, found = self._lines, self._line, self._found
+        until = len(lines)
+        for stop in stops:
+            at = found.get(stop, -1)
+            if at < line:
+                at = lines.find(stop, line)
+                found[stop] = at = len(lines) if at < 0 else at
+            until = min(until, at)
+        return until
 
 
 class BytePath:
@@ -128,16 +167,18 @@ class BytePath:
     def _run(self, frame: Frame, splitter: TagSplitter | None, data: bytes, at: int) -> tuple[list[bytes], int]:
         """The texts from `at` that need no look, and their end. Each event is looked for once in a read."""
         run = self._rest
-        known = run is not None and run.frame.given == frame.given and run.skip_to(at)
-        if run is None or not known:
-            run = _Run(frame, at, *frame.texts(data, at))
-        count = len(run.texts) if splitter is None else _sure(splitter, run.texts, look=not known)
-        self._rest = None
-        if count == len(run.texts):
-            return run.texts, run.end
-        self._rest = run
-        texts, end = run.texts[:count], run.after(count)
-        self._parsed_to = run.after(count + 1)
+        if run is None or run.frame.given != frame.given or not run.skip_to(at):
+            texts, end = frame.texts(data, at)
+            if splitter is None or not texts:
+                return texts, end
+            run = _Run(frame, at, texts, end)
+            if not run.sound:
+                self._parsed_to = end
+                return [], at
+        texts, end = run.take(_stops(splitter)), run.at
+        self._rest = None if run.over else run
+        if not run.over:
+            self._parsed_to = run.skip()
         return texts, end
 
     def learn(self, block: bytes) -> None:
@@ -148,12 +189,12 @@ class BytePath:
         choice, said, chunk = found
         way = (choice.index, said.way)
         parsed = self._ways[way] = self._ways.get(way, 0) + 1
-        if parsed < PATIENCE and (parsed > AT_ONCE or chunk.raw is None):
+        if AT_ONCE < parsed < PATIENCE:
             return
         for known in self.frames:
             if known.choice is choice and known.said.way == said.way and block.startswith(known.head):
                 return
-        frame = self._frame(block, choice, said) if parsed >= PATIENCE else _frame_of_same(block, choice, said)
+        frame = self._frame(block, choice, said) if parsed >= PATIENCE else _frame_at_once(block, choice, said, chunk)
         if frame is not None:
             self._credit -= 1
             self.frames = [frame, *self.frames[: MAX_FRAMES - 1]]
@@ -183,28 +224,17 @@ class BytePath:
         return PaddedFrame(_quoted(parts, b""), _quoted(left, b""), choice, said, verbatim=verbatim)
 
 
-def _sure(splitter: TagSplitter, texts: list[bytes], *, look: bool) -> int:
-    """How many of the texts, from the first one on, hold nothing that could be, or hold back, a delimiter.
+def _stops(splitter: TagSplitter | None) -> list[bytes]:
+    """What a text holds that could be, or hold back, a delimiter; and an escape.
 
-    `look`: whether all of them together may be clean. White space other than a space, and characters in disguise,
-    are escapes in JSON.
+    White space other than a space, and characters in disguise, are escapes in JSON.
     """
+    if splitter is None:
+        return []
     stops = [ESCAPE, *map(str.encode, splitter.heads)]
     if splitter.holds_white:
         stops.append(_WHITE_END)
-    if look and not _any_in(stops, _BETWEEN.join(texts) + _BETWEEN):
-        return len(texts)
-    for count, text in enumerate(texts):
-        if _any_in(stops, text + _BETWEEN):
-            return count
-    return len(texts)
-
-
-def _any_in(stops: list[bytes], text: bytes) -> bool:
-    for stop in stops:  # noqa: SIM110 - a generator costs as much as the search
-        if text.find(stop) >= 0:
-            return True
-    return False
+    return stops
 
 
 def _enter(frame: Frame, texts: list[bytes], joined: bytes) -> None:
@@ -222,18 +252,29 @@ def _enter(frame: Frame, texts: list[bytes], joined: bytes) -> None:
     spoke(choice, said, value, size, len(texts))
 
 
-def _frame_of_same(block: bytes, choice: Choice, said: Short) -> Frame | None:
-    """The frame of an event that left as it came, if all others that have it will: its text stands in one place.
+def _frame_at_once(block: bytes, choice: Choice, said: Short, chunk: Chunk) -> Frame | None:
+    """The frame of an event whose text stands in one place of it, and in one of what left for it.
 
-    There is no other place where the text could be: it was found in the event, and no escape can hide it.
+    There is no other place where the text could be: it was found in the event, it is what left, and where the event has
+    no escape, none hides it in either.
     """
     if LINE_FEED in block or BACKSLASH in block or not block.startswith(_LEAD) or block.find(_PADDING_KEY) >= 0:
         return None
-    parts = block.split(b'"' + said.text.encode() + b'"')
+    quoted = b'"' + said.text.encode() + b'"'
+    parts = block.split(quoted)
     if len(parts) != 2 or said.times > 1:  # noqa: PLR2004 - before it, and behind
         return None
     around = _quoted(parts, b"\n\n")
-    return Frame(around, around, choice, said, verbatim=True)
+    if chunk.raw is not None:
+        return Frame(around, around, choice, said, verbatim=True)
+    try:
+        left = _LEAD + orjson.dumps(chunk.data)
+    except TypeError:  # it leaves as `codec.dumps` writes what orjson refuses, and so would its text
+        return None
+    parts = left.split(quoted)
+    if len(parts) != 2:  # noqa: PLR2004 - the same
+        return None
+    return Frame(around, _quoted(parts, b"\n\n"), choice, said, verbatim=False)
 
 
 def _quoted(parts: list[bytes], end: bytes) -> list[bytes]:

@@ -169,6 +169,13 @@ class Choice:
         self.generated = self.generated or bool(spoken.pieces or spoken.entries)
         return spoken
 
+    def read_content(self, text: str) -> Spoken:
+        """Reads a delta with nothing but a text in `content`."""
+        spoken = Spoken()
+        self._split(spoken, text, mark=Mark.NONE)
+        self.generated = self.generated or bool(spoken.pieces)
+        return spoken
+
     def look(self, delta: dict[str, Any]) -> None:
         """Notes prose under a key that is not expected."""
         if not self.strange and any(self.reader.is_strange(name, value) for name, value in delta.items()):

@@ -6,16 +6,14 @@ from proxy.core import codec, usage
 from proxy.core.choice import Choice, Spoken, is_silent
 from proxy.core.chunk import Chunk, kind_of
 from proxy.core.context import AnswerContext
-from proxy.core.deltas import choice_objects, deltas, own_delta, says_more, without_text
+from proxy.core.deltas import choice_objects, deltas, own_delta, says_more
 from proxy.core.envelope import Envelope, carries_more, framed
 from proxy.core.errors import UpstreamError, UpstreamProtocol
 from proxy.core.finish import inferred
-from proxy.core.short_way import Short, may_stay_silent, plain_choice, short, spoke
+from proxy.core.short_way import Short, may_stay_silent, only_content, plain_choice, short, spoke
 from proxy.core.sse import LINE_FEED
 from proxy.core.upstream_error import from_payload, is_error
-
-MAX_WAITING = 64
-"""Events without content that are held back. White space comes in few tokens, a delimiter in fewer."""
+from proxy.core.waiting import MAX_WAITING, may_wait, release
 
 _ENDINGS = ("error", "finish_reason", "native_finish_reason")
 
@@ -98,6 +96,9 @@ class Normalizer:
             silent = self._silent(value, choice, data)
             if silent is not None:
                 return [silent]
+            cut = self._cut(value, choice, data)
+            if cut is not None:
+                return cut
         if name == b"error" or is_error(value):
             return self._fail(value, data)
         if not isinstance(value, dict):
@@ -163,6 +164,28 @@ class Normalizer:
         else:
             state.finished = word
         return envelope.stamp(Chunk(event, data, ""))
+
+    def _cut(self, event: dict[str, Any], choice: dict[str, Any], data: bytes) -> list[Chunk] | None:
+        """What leaves for an event that holds a text in `content` and nothing else: maybe a part of a delimiter.
+
+        None: it wants a closer look. So tags come, in one event or cut into several.
+        """
+        state, text = self._choices.get(choice["index"]), only_content(event, choice)
+        if state is None or text is None or not state.role_sent or self._leading or not self._envelope.settled:
+            return None
+        waited = state.undecided
+        spoken = state.read_content(text)
+        if may_wait(state, spoken, waited):
+            state.waiting.append(Chunk(event, data))
+            return []
+        chunks = release(state, spoken, waited, self._reader) if state.waiting else []
+        if spoken.pieces == [(False, text)]:
+            chunks.append(Chunk(event, data))
+        elif spoken.pieces:
+            made = deltas(choice["delta"], spoken, self._reader, role=None if state.role_sent else "assistant")
+            chunks += framed(event, choice_objects(choice, state.index, made, None, None))
+            state.role_sent = True
+        return self._sendable(chunks)
 
     def done(self) -> list[Chunk]:
         """`[DONE]`: what the answer's end lacks is inferred."""
@@ -242,14 +265,13 @@ class Normalizer:
     def _single(self, event: dict[str, Any], choice: dict[str, Any], raw: bytes | None) -> list[Chunk]:
         """An event with one choice, as nearly all are."""
         state = self._state(choice, 0)
-        waited = "" if state.splitter is None else state.splitter.undecided
+        waited = state.undecided
         delta, same = own_delta(choice, generated=state.generated)
         spoken = state.read(delta, choice.get("finish_reason"))
-        undecided = state.splitter is not None and state.splitter.undecided
-        if undecided and spoken.is_nothing and (state.waiting or not waited) and len(state.waiting) < MAX_WAITING:
+        if may_wait(state, spoken, waited):
             state.waiting += self._as_it_came(event, choice, delta, raw, state, same=same)
             return []
-        released = self._release(state, spoken, waited) if state.waiting else []
+        released = release(state, spoken, waited, self._reader) if state.waiting else []
         said = self._said(state, choice, delta, spoken, same=same)
         if said is None:
             return [*released, Chunk(event, raw, "" if spoken.silent else None)]
@@ -271,7 +293,7 @@ class Normalizer:
             waited = state.undecided
             delta, same = own_delta(choice, generated=state.generated)
             spoken = state.read(delta, choice.get("finish_reason"))
-            released += self._release(state, spoken, waited)
+            released += release(state, spoken, waited, self._reader)
             said = self._said(state, choice, delta, spoken, same=same)
             unchanged = unchanged and said is None
             every += [choice] if said is None else said
@@ -318,20 +340,6 @@ class Normalizer:
             said = [{"index": state.index, "delta": {}, "finish_reason": None}]
         return framed(event, said)
 
-    def _release(self, state: Choice, spoken: Spoken, waited: str) -> list[Chunk]:
-        """Whole events that waited: as they came where their text is answer, else what they carry beside it."""
-        waiting, state.waiting = state.waiting, []
-        if not waiting:
-            return waiting
-        if spoken.pieces and not spoken.pieces[0][0] and spoken.pieces[0][1].startswith(waited):
-            rest = spoken.pieces[0][1][len(waited) :]
-            spoken.pieces[:1] = [(False, rest)] if rest else []
-            return waiting
-        kept = without_text(waiting, self._reader)
-        if _names_role(waiting) and not _names_role(kept):
-            state.role_sent = False
-        return kept
-
     def _close(self, *, infer: bool) -> list[Chunk]:
         chunks: list[Chunk] = []
         for state in self._choices.values():
@@ -339,7 +347,7 @@ class Normalizer:
                 continue
             waited = state.undecided
             spoken = state.close(stopped=infer)
-            chunks += self._release(state, spoken, waited)
+            chunks += release(state, spoken, waited, self._reader)
             reason = None
             if infer and state.finished is None:
                 state.finished = reason = inferred(called=state.calls.made)
@@ -380,7 +388,3 @@ class Normalizer:
         made = Choice(self._reader, index, seed=self._envelope.seed)
         made.odd = self.odd
         return made
-
-
-def _names_role(chunks: list[Chunk]) -> bool:
-    return any("role" in choice["delta"] for chunk in chunks for choice in chunk.data["choices"])

@@ -87,6 +87,18 @@ def plain_choice(event: Any) -> dict[str, Any] | None:
     return choice if type(choice.get("index")) is int and type(choice.get("delta")) is dict else None
 
 
+def only_content(event: dict[str, Any], choice: dict[str, Any]) -> str | None:
+    """The text in `content` of an event that passed `plain_choice`, if it holds nothing else; else None."""
+    delta = choice["delta"]
+    text = delta.get("content")
+    if type(text) is not str or not text or len(delta) > 1 or "obfuscation" in event:
+        return None
+    for name, value in choice.items():
+        if value is not None and name not in ("index", "delta"):
+            return None
+    return text
+
+
 def may_stay_silent(choice: Choice, word: Any) -> bool:
     """Whether a delta without a text changes nothing but the finish reason, which is `word` (None where there is none)."""
     if not choice.role_sent or choice.waiting:
