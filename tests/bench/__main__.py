@@ -19,6 +19,7 @@ from tests.bench import page, probe, processes
 from tests.bench.answers import WrongAnswerError
 from tests.bench.cells import Cell, Turn, cpu_cells
 from tests.bench.extents import extent_cells
+from tests.bench.idle import idle_of
 from tests.bench.install import install, installed
 from tests.bench.instructions import found, instructions, under_callgrind
 from tests.bench.kit import Kit
@@ -138,7 +139,7 @@ class Bench:
 
     def _awake(self, cell: Cell) -> AbstractContextManager[None]:
         apart = self.cores[0] != self.cores[1]  # on one core a kit that polls would starve the peer
-        return self.kit.awake(self.cores[0]) if cell.awake and apart else nullcontext()
+        return self.kit.awake(self.cores[0], self.results.idle) if cell.awake and apart else nullcontext()
 
     def _again_where_worse(self, repeats: int) -> None:
         for _ in range(ATTEMPTS - 1 if self.short else 0):
@@ -191,13 +192,13 @@ def _chosen_peers(names: list[str]) -> list[Peer]:
 
 
 def measured(asked: argparse.Namespace, cells: list[Cell]) -> Results:
-    kind, names = asked.kit or kits.kind(), _names(asked)
+    kind, names, cores = asked.kit or kits.kind(), _names(asked), processes.cores()
     peers = _chosen_peers(names)
-    results = Results.read(asked.json) if asked.add and asked.json.exists() else Results(kind)
-    if results.kit != kind:
-        raise SystemExit(f"bench: {asked.json} was measured with the other kit, {results.kit}")
-    _announce(asked, cells, peers, kind)
-    cores = processes.cores()
+    idle = idle_of(cores[0]) if kind == "c" and cores[0] != cores[1] else "halts"
+    results = Results.read(asked.json) if asked.add and asked.json.exists() else Results(kind, idle)
+    if (results.kit, results.idle) != (kind, idle):
+        raise SystemExit(f"bench: {asked.json} was measured another way: kit {results.kit}, idle core {results.idle}")
+    _announce(asked, cells, peers, f"{kind}; an idle core of the peers {idle}")
     processes.pin(cores[1])
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, Kit(Path(folder) / "answers", kind) as kit:
         bench = Bench(kit, Path(folder), peers, cells, results, asked.short, DIRECT in names, cores)
@@ -208,8 +209,8 @@ def measured(asked: argparse.Namespace, cells: list[Cell]) -> Results:
     return results
 
 
-def _announce(asked: argparse.Namespace, cells: list[Cell], peers: list[Peer], kind: str) -> None:
-    whom = f"of {', '.join(peer.name for peer in peers)}; kit: {kind}"
+def _announce(asked: argparse.Namespace, cells: list[Cell], peers: list[Peer], how: str) -> None:
+    whom = f"of {', '.join(peer.name for peer in peers)}; kit: {how}"
     if asked.instructions:
         print(f"bench: instructions {whom}\n", flush=True)
         return

@@ -19,6 +19,7 @@ from urllib.request import urlopen
 
 from tests.bench import processes
 from tests.bench.answers import WrongAnswerError, answer, request_of
+from tests.bench.idle import Idle, unhalted
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache" / "bench"
@@ -130,34 +131,20 @@ class Kit:
         return self._asked("stats")
 
     @contextmanager
-    def awake(self, core: int) -> Iterator[None]:
+    def awake(self, core: int, idle: Idle) -> Iterator[None]:
         """Within it nothing sleeps, if the kit is the one in C: no peer pays for waking another core, or waits for its own.
 
-        Upstream and clients poll, and `core`, the peer's, does not halt. They take all of their core, and so of the
-        peer's too where that is the same one.
+        Upstream and clients poll, and `core`, the peer's, is kept from halting in the way `idle`. They take all of their
+        core, and so of the peer's too where that is the same one.
         """
         self._asked("awake")
         self._mode = ("awake",)
         try:
-            with self._spinning(core):
+            with unhalted(core, idle if self.kind == "c" else "halts", program):
                 yield
         finally:
             self._mode = ()
             self._asked("asleep")
-
-    @contextmanager
-    def _spinning(self, core: int) -> Iterator[None]:
-        if self.kind != "c":
-            yield
-            return
-        with subprocess.Popen([program("spin"), str(core)], stdout=subprocess.PIPE, text=True) as spinning:
-            try:
-                assert spinning.stdout is not None
-                if not spinning.stdout.readline():
-                    raise OSError(f"no process can be kept on core {core}: see above")
-                yield
-            finally:
-                spinning.kill()
 
     def _asked(self, what: str) -> dict[str, int]:
         with urlopen(f"http://127.0.0.1:{self.port}/{what}") as response:

@@ -42,7 +42,14 @@ def _about(results: Results) -> str:
     other = f"other work took {median(results.other):.0%} of the machine in the median sample, at most {max(results.other):.0%}"
     sizes = [len(values) for cell in results.samples.values() for taken in cell.values() for values in taken.values()]
     samples = f"{min(sizes)} to {max(sizes)} samples" if min(sizes) < max(sizes) else f"samples: {sizes[0]}"
-    return f"Measured on {facts['measured'][:10]}: {facts['machine']}; {samples} of each figure; {other}. Versions: {versions}."
+    how = {
+        "polls": "looks for work in the kernel",
+        "kept busy": "runs a process of the lowest class",
+        "halts": "sleeps",
+    }
+    idle = f"the peers' core, with nothing to do, {how[results.idle]}"
+    where = f"{facts['machine']}; {idle}; {samples} of each figure; {other}"
+    return f"Measured on {facts['measured'][:10]}: {where}. Versions: {versions}."
 
 
 def _coded(block: list[list[str]]) -> list[list[str]]:

@@ -10,11 +10,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Self
 
+from tests.bench.idle import Idle
 from tests.bench.kit import Kind
 
 RATIOS = Path(__file__).with_name("ratios.json")
 TOLERANCE = 1.5
 """A ratio may be this many times the committed one: shared machines move single figures by a third."""
+USUAL: Idle = "kept busy"
+"""What can be had wherever a program in C can: by its ratios are judged the modes that have none of their own."""
 REFERENCES = ("bare", "nginx")
 _PACKAGES = ("httptools", "httpx2", "orjson", "starlette", "uvicorn", "uvloop")
 Samples = dict[str, dict[str, dict[str, list[float]]]]
@@ -25,6 +28,8 @@ class Results:
     """All samples, by cell, figure and peer; `direct` is the upstream without a peer."""
 
     kit: Kind
+    idle: Idle = "halts"
+    """What the peers' core did with nothing to do."""
     samples: Samples = field(default_factory=dict)
     points: dict[str, dict[str, list[list[float]]]] = field(default_factory=dict)
     """What cells that draw a curve have seen, by cell and peer."""
@@ -35,12 +40,13 @@ class Results:
     @classmethod
     def read(cls, path: Path) -> Self:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{name: found.pop(name) for name in ("kit", "samples", "points", "other")}, facts=found)
+        return cls(**{name: found.pop(name) for name in ("kit", "idle", "samples", "points", "other")}, facts=found)
 
     def write(self, path: Path) -> None:
         about = {"measured": _now(), "machine": machine(), "versions": versions()}
         self.facts = {**self.facts, **about}
-        whole = {**self.facts, "kit": self.kit, "other": self.other, "samples": self.samples, "points": self.points}
+        run = {"kit": self.kit, "idle": self.idle, "other": self.other}
+        whole = {**self.facts, **run, "samples": self.samples, "points": self.points}
         path.write_text(json.dumps(whole) + "\n", encoding="utf-8")
 
     def add(self, cell: str, peer: str, figures: dict[str, float]) -> None:
@@ -85,7 +91,8 @@ class Results:
 
     def worse(self) -> dict[str, str]:
         """What is worse than the committed ratios allow, against every reference that was measured: cell → a sentence."""
-        committed = _committed()["ratios"].get(self.kit, {})
+        modes = _committed()["ratios"]
+        committed = modes.get(self._mode) or modes.get(f"{self.kit}, {USUAL}", {})
         found = {}
         for cell, by_name in self.ratios().items():
             known = {name: committed.get(cell, {}).get(name) for name in by_name}
@@ -98,10 +105,15 @@ class Results:
                 found[cell] = f"{cell}: {said} (allowed: x{TOLERANCE})"
         return found
 
+    @property
+    def _mode(self) -> str:
+        """Runs are held against runs of the same mode: a peer that is seldom busy pays most for a core that is."""
+        return f"{self.kit}, {self.idle}"
+
     def write_ratios(self) -> None:
-        """Makes the ratios of this run the committed ones, for the cells and the kit that it has."""
+        """Makes the ratios of this run the committed ones, for its cells, its kit and what idle cores did."""
         ratios = _committed()["ratios"]
-        ratios[self.kit] = {**ratios.get(self.kit, {}), **self.ratios()}
+        ratios[self._mode] = {**ratios.get(self._mode, {}), **self.ratios()}
         RATIOS.write_text(
             json.dumps({"measured": _now()[:10], "machine": machine(), "ratios": ratios}, indent=2) + "\n",
             encoding="utf-8",

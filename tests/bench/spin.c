@@ -2,8 +2,7 @@
  *
  * Usage: spin CORE     prints one line once it runs there
  *
- * An idle core of a virtual machine halts, and the hypervisor gives it back when it gets round to it: milliseconds on a
- * busy host. This process takes what nobody else wants of the core; any other one comes before it at once (SCHED_IDLE). */
+ * It takes what nobody else wants of the core; any other process comes before it at once (SCHED_IDLE). Why: idle.py */
 #define _GNU_SOURCE
 #include <signal.h>
 #include <sys/prctl.h>

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 from xml.etree import ElementTree
 
 import pytest
@@ -14,6 +15,7 @@ from tests.bench import goals, install, page, plots, probe, processes, results
 from tests.bench.answers import DIALECTS, SHAPES, WrongAnswerError, answer, request_of
 from tests.bench.cells import cpu_cells, doubled_then_halved
 from tests.bench.extents import extent_cells
+from tests.bench.idle import Idle
 from tests.bench.kit import Kit, Loaded
 from tests.bench.load import percentiles
 from tests.bench.peers import BARE, NGINX, OURS, PEERS, Site
@@ -217,6 +219,9 @@ def test_the_search_ends_just_below_the_limit(limit: int) -> None:
     assert len(asked) <= 16 and len(set(asked)) == len(asked)
 
 
+IDLE = get_args(Idle)
+
+
 def taken(cell: str, **by_peer: float) -> Results:
     found = Results("c")
     for peer, cost in by_peer.items():
@@ -239,12 +244,28 @@ def test_only_a_ratio_beyond_the_tolerance_is_worse(monkeypatch: pytest.MonkeyPa
     assert other_kit.worse() == {}
 
 
-def test_every_cell_of_the_short_form_has_a_committed_ratio_for_both_kits() -> None:
-    committed = json.loads(results.RATIOS.read_text(encoding="utf-8"))["ratios"]
-    short = {cell.name for cell in cpu_cells() if cell.short}
-    for kind in KINDS:
-        assert short <= set(committed[kind])
-        assert all("bare" in committed[kind][cell] for cell in short)
+def test_a_run_is_held_against_runs_whose_idle_core_did_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(results, "RATIOS", tmp_path / "ratios.json")
+    run = taken("whole", ours=50, bare=100)
+    run.idle = "kept busy"
+    run.write_ratios()
+    new = taken("whole", ours=80, bare=100)
+    for new.idle in IDLE:
+        assert list(new.worse()) == ["whole"], "judged by the usual ones where there are none of its own"
+    new.idle = "polls"
+    new.write_ratios()
+    new = taken("whole", ours=100, bare=100)
+    for new.idle, worse in (("polls", []), ("kept busy", ["whole"])):
+        assert list(new.worse()) == worse
+
+
+@pytest.mark.parametrize("mode", ["c, kept busy", "c, polls", "python, halts"])
+def test_every_cell_of_the_short_form_has_committed_ratios(mode: str) -> None:
+    committed = json.loads(results.RATIOS.read_text(encoding="utf-8"))["ratios"][mode]
+    for cell in cpu_cells():
+        assert not cell.short or "bare" in committed[cell.name]
 
 
 def test_samples_of_two_runs_are_put_together(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from proxy.core.chunk import Chunk
-from proxy.core.normalizer import MAX_WAITING, Normalizer
+from proxy.core.normalizer import Normalizer
+from proxy.core.waiting import MAX_WAITING
 from tests.support.streams import FRAME, chunk, context, dumped
 
 ROLE = chunk({"role": "assistant"})
