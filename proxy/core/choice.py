@@ -158,7 +158,7 @@ class Choice:
         entries = delta.get("tool_calls")
         if isinstance(entries, list) and entries:
             if self.splitter:
-                self._tagged(spoken, self.splitter.end_block())
+                self._tagged(spoken.pieces, self.splitter.end_block())
             spoken.entries = self.calls.feed(entries)
             one_kind = not delta.get("content") and not any(flat_text(delta.get(name)) for name in self.reader.fields)
             spoken.plain = spoken.plain and one_kind and _identical(spoken.entries, entries)
@@ -169,12 +169,13 @@ class Choice:
         self.generated = self.generated or bool(spoken.pieces or spoken.entries)
         return spoken
 
-    def read_content(self, text: str) -> Spoken:
-        """Reads a delta with nothing but a text in `content`."""
-        spoken = Spoken()
-        self._split(spoken, text, mark=Mark.NONE)
-        self.generated = self.generated or bool(spoken.pieces)
-        return spoken
+    def read_content(self, text: str) -> list[Piece]:
+        """Reads a delta with nothing but a text in `content`: the pieces that are now certain."""
+        pieces: list[Piece] = []
+        self._split(pieces, text, mark=Mark.NONE)
+        if pieces:
+            self.generated = True
+        return pieces
 
     def look(self, delta: dict[str, Any]) -> None:
         """Notes prose under a key that is not expected."""
@@ -241,50 +242,51 @@ class Choice:
         content = delta.get("content")
         if isinstance(content, str):
             if content:
-                self._split(spoken, content, mark=self.reader.mark(delta, whole=whole))
+                self._split(spoken.pieces, content, mark=self.reader.mark(delta, whole=whole))
             return
         if content is None:
             return
         spoken.plain = False
         if not isinstance(content, list | dict):
-            self._split(spoken, codec.dumps(content).decode(), mark=Mark.NONE)
+            self._split(spoken.pieces, codec.dumps(content).decode(), mark=Mark.NONE)
             return
         parts = read_parts(content if isinstance(content, list) else [content], self._dialect.content_parts)
         for is_reasoning, text in parts.pieces:
             if not is_reasoning:
-                self._split(spoken, text, mark=self.reader.mark(delta, whole=whole))
+                self._split(spoken.pieces, text, mark=self.reader.mark(delta, whole=whole))
             elif new := self.echo.new("parts", text):
                 spoken.pieces.append((True, new))
                 self.source = "content_parts"
         spoken.opaque += parts.opaque
         spoken.others = parts.others
 
-    def _split(self, spoken: Spoken, text: str, *, mark: Mark) -> None:
+    def _split(self, pieces: list[Piece], text: str, *, mark: Mark) -> None:
         if self.literal and mark is not Mark.REASONING:
-            spoken.pieces.append((False, text))
+            pieces.append((False, text))
             return
         if self.splitter is None:
             # reasoning that came in a field cannot also have an implicit start in the content
             inside = self.reader.inside and self.source is None and not self.calls.made
             self.splitter = TagSplitter(self.reader.grammar, inside=inside, literal=self.literal)
-        turns, held = self.splitter.turns, self.splitter.held
-        self._tagged(spoken, self.splitter.feed(text, mark))
-        self.literal = self.splitter.literal
-        if held and turns != self.splitter.turns:
+        splitter = self.splitter
+        turns = splitter.turns if splitter.held else -1
+        self._tagged(pieces, splitter.feed(text, mark))
+        self.literal = splitter.literal
+        if turns >= 0 and turns != splitter.turns:
             self.odd.append("tag_split_across_chunks")
 
-    def _tagged(self, spoken: Spoken, pieces: list[Piece]) -> None:
-        for is_reasoning, text in pieces:
+    def _tagged(self, pieces: list[Piece], found: list[Piece]) -> None:
+        for is_reasoning, text in found:
             if not is_reasoning:
-                spoken.pieces.append((False, text))
+                pieces.append((False, text))
             elif new := self.echo.new("tags", text):
-                spoken.pieces.append((True, new))
+                pieces.append((True, new))
                 self.source = "tags"
 
     def _close(self, spoken: Spoken, word: Any, *, entries: bool = True) -> None:
         if self.splitter is not None and not self.literal:
             stopped = not self.calls.made and self.reason(word or "stop") == "stop"
-            self._tagged(spoken, self.splitter.close(stopped=stopped))
+            self._tagged(spoken.pieces, self.splitter.close(stopped=stopped))
             self.unclosed = self.splitter.inside
             self.literal = self.splitter.literal
         if entries and (more := self.calls.close()):

@@ -93,12 +93,10 @@ class Normalizer:
                 text = said.text
                 spoke(state, said, text, len(text))
                 return [chunk]
-            silent = self._silent(value, choice, data)
-            if silent is not None:
-                return [silent]
-            cut = self._cut(value, choice, data)
-            if cut is not None:
-                return cut
+            look = self._cut if choice["delta"].get("content") else self._silent
+            seen = look(value, choice, data)
+            if seen is not None:
+                return seen
         if name == b"error" or is_error(value):
             return self._fail(value, data)
         if not isinstance(value, dict):
@@ -140,7 +138,7 @@ class Normalizer:
             chunk.raw = None
         return state, said, self._envelope.stamp(chunk)
 
-    def _silent(self, event: dict[str, Any], choice: dict[str, Any], data: bytes) -> Chunk | None:
+    def _silent(self, event: dict[str, Any], choice: dict[str, Any], data: bytes) -> list[Chunk] | None:
         """What leaves for an event that says nothing but a role, or why the answer ended, just as a client wants it.
 
         None: it wants a closer look. So most answers begin and end.
@@ -163,7 +161,7 @@ class Normalizer:
             return None
         else:
             state.finished = word
-        return envelope.stamp(Chunk(event, data, ""))
+        return [envelope.stamp(Chunk(event, data, ""))]
 
     def _cut(self, event: dict[str, Any], choice: dict[str, Any], data: bytes) -> list[Chunk] | None:
         """What leaves for an event that holds a text in `content` and nothing else: maybe a part of a delimiter.
@@ -174,18 +172,19 @@ class Normalizer:
         if state is None or text is None or not state.role_sent or self._leading or not self._envelope.settled:
             return None
         waited = state.undecided
-        spoken = state.read_content(text)
-        if may_wait(state, spoken, waited):
+        pieces = state.read_content(text)
+        if not pieces and may_wait(state, waited):
             state.waiting.append(Chunk(event, data))
             return []
-        chunks = release(state, spoken, waited, self._reader) if state.waiting else []
-        if spoken.pieces == [(False, text)]:
+        chunks = release(state, pieces, waited, self._reader) if state.waiting else []
+        if pieces == [(False, text)]:
             chunks.append(Chunk(event, data))
-        elif spoken.pieces:
-            made = deltas(choice["delta"], spoken, self._reader, role=None if state.role_sent else "assistant")
+        elif pieces:
+            role = None if state.role_sent else "assistant"
+            made = deltas(choice["delta"], Spoken(pieces), self._reader, role=role)
             chunks += framed(event, choice_objects(choice, state.index, made, None, None))
             state.role_sent = True
-        return self._sendable(chunks)
+        return self._sendable(chunks) if chunks else chunks
 
     def done(self) -> list[Chunk]:
         """`[DONE]`: what the answer's end lacks is inferred."""
@@ -268,10 +267,10 @@ class Normalizer:
         waited = state.undecided
         delta, same = own_delta(choice, generated=state.generated)
         spoken = state.read(delta, choice.get("finish_reason"))
-        if may_wait(state, spoken, waited):
+        if spoken.is_nothing and may_wait(state, waited):
             state.waiting += self._as_it_came(event, choice, delta, raw, state, same=same)
             return []
-        released = release(state, spoken, waited, self._reader) if state.waiting else []
+        released = release(state, spoken.pieces, waited, self._reader) if state.waiting else []
         said = self._said(state, choice, delta, spoken, same=same)
         if said is None:
             return [*released, Chunk(event, raw, "" if spoken.silent else None)]
@@ -293,7 +292,7 @@ class Normalizer:
             waited = state.undecided
             delta, same = own_delta(choice, generated=state.generated)
             spoken = state.read(delta, choice.get("finish_reason"))
-            released += release(state, spoken, waited, self._reader)
+            released += release(state, spoken.pieces, waited, self._reader)
             said = self._said(state, choice, delta, spoken, same=same)
             unchanged = unchanged and said is None
             every += [choice] if said is None else said
@@ -347,7 +346,7 @@ class Normalizer:
                 continue
             waited = state.undecided
             spoken = state.close(stopped=infer)
-            chunks += release(state, spoken, waited, self._reader)
+            chunks += release(state, spoken.pieces, waited, self._reader)
             reason = None
             if infer and state.finished is None:
                 state.finished = reason = inferred(called=state.calls.made)

@@ -24,6 +24,7 @@ PLAIN_CHOICE = frozenset(
     }
 )
 """Keys of a choice, beside its delta or message, that are told by a look at their values, or passed on."""
+_BARE_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
 _PLAIN_DELTA = PLAIN_CHOICE | {"delta"}
 _PLAIN_EVENT = frozenset({*FRAME, "obfuscation"})
 
@@ -93,9 +94,12 @@ def only_content(event: dict[str, Any], choice: dict[str, Any]) -> str | None:
     text = delta.get("content")
     if type(text) is not str or not text or len(delta) > 1 or "obfuscation" in event:
         return None
-    for name, value in choice.items():
-        if value is not None and name not in ("index", "delta"):
-            return None
+    if choice.get("logprobs") is not None or choice.get("finish_reason") is not None:
+        return None
+    if not _BARE_CHOICE.issuperset(choice):
+        for name, value in choice.items():
+            if value is not None and name not in _BARE_CHOICE:
+                return None
     return text
 
 

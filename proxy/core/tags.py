@@ -63,7 +63,14 @@ class Delimiters:
     def _partial(self, text: str) -> int:
         """Index of the first suffix of `text` that is the beginning of a delimiter, else its length."""
         size = len(text)
-        for start in range(max(0, size - self._longest + 1), size):
+        first = max(0, size - self._longest + 1)
+        end = text[first:] if first else text
+        for head in self._firsts:
+            if head in end:
+                break
+        else:
+            return size
+        for start in range(first, size):
             if text[start] in self._firsts and self._may_grow(text, start):
                 return start
         return size
