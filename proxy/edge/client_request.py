@@ -10,6 +10,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from proxy.core.codec import dumps
 from proxy.core.errors import InternalError
 from proxy.relay import ClientGoneError
+from proxy.upstream.chunked import CRLF, HEADS, SMALL
 
 if TYPE_CHECKING:
     from proxy.edge.protocol import ClientConnection
@@ -156,7 +157,8 @@ class ClientRequest:
             return False
         if self._chunked:
             if data:
-                data = b"%x\r\n%b\r\n" % (len(data), data)
+                size = len(data)
+                data = (HEADS[size] if size < SMALL else b"%x\r\n" % size) + data + CRLF
             if last:
                 data += b"0\r\n\r\n"
         if self._head:

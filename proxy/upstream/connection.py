@@ -11,6 +11,8 @@ from typing import Any, Literal, cast
 
 import httptools
 
+from proxy.upstream.chunked import CRLF, SMALL, WHOLE, begins, is_chunk
+
 HIGH_WATER = 256 * 1024
 """Body bytes waiting for the reader, above which the socket is not read. Precedent: aiohttp waits at 128 KiB."""
 MAX_HEAD_BYTES = 64 * 1024
@@ -154,6 +156,7 @@ class Connection(asyncio.Protocol):
         self._bare_bytes = 0  # of reads since the head, or the last one with a piece of the body
         self._framed = False  # the head of the final answer is complete
         self._surplus = False  # bytes came after the answer
+        self._between = False  # the parser stands between two chunks: a read that is one chunk would leave it there
         self._reusable = False
         self.closed = False
         self.idle_since = 0.0
@@ -208,6 +211,13 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         answer = self._answer
+        if self._between:
+            head = WHOLE[len(data)] if len(data) < SMALL else b""
+            if head and data.endswith(CRLF) and begins(data, head) and answer is not None:
+                if answer.add(data[len(head) : -2]) and self._transport is not None:
+                    self._transport.pause_reading()
+                return
+            self._between = False
         if answer is None:
             if data.strip(b"\r\n"):  # some hosts end an answer with one line too many
                 self.abort()  # bytes that no request asked for
@@ -227,7 +237,9 @@ class Connection(asyncio.Protocol):
         pieces = self._pieces
         if len(pieces) == 1 and not self._surplus:
             self._bare_bytes = 0
-            if answer.add(pieces.pop()) and self._transport is not None:
+            piece = pieces.pop()
+            self._between = is_chunk(data, piece)
+            if answer.add(piece) and self._transport is not None:
                 self._transport.pause_reading()
         elif pieces:
             self._hand_over(answer)
