@@ -158,7 +158,7 @@ class ClientRequest:
         if self._chunked:
             if data:
                 size = len(data)
-                data = (HEADS[size] if size < SMALL else b"%x\r\n" % size) + data + CRLF
+                data = HEADS[size] + data + CRLF if size < SMALL else b"%x\r\n%b\r\n" % (size, data)
             if last:
                 data += b"0\r\n\r\n"
         if self._head:
