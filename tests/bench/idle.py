@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 Idle = Literal["polls", "kept busy", "halts"]
-"""What the peers' core does with nothing to do: it looks in the kernel for work, as under `tuned`'s profiles for low
-latency, which needs rights; a process of the lowest class runs on it; or it sleeps."""
+"""What the peers' core does with nothing to do: it looks in the kernel for work, which only root may ask for; a process of
+the lowest class runs on it; or it sleeps."""
 
 LATENCY = Path("/dev/cpu_dma_latency")
 """While this is held open, no core idles more deeply than the microseconds written into it (int32; kernel.org, PM QoS)."""

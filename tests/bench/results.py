@@ -39,8 +39,14 @@ class Results:
 
     @classmethod
     def read(cls, path: Path) -> Self:
+        """Of a file that `write` wrote."""
         found = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{name: found.pop(name) for name in ("kit", "idle", "samples", "points", "other")}, facts=found)
+        names = ("kit", "idle", "samples", "points", "other")
+        if missing := [name for name in names if name not in found]:
+            raise SystemExit(
+                f"bench: {path} has no {', '.join(missing)}: an earlier scripts/bench wrote it; measure again"
+            )
+        return cls(**{name: found.pop(name) for name in names}, facts=found)
 
     def write(self, path: Path) -> None:
         about = {"measured": _now(), "machine": machine(), "versions": versions()}
@@ -107,7 +113,7 @@ class Results:
 
     @property
     def _mode(self) -> str:
-        """Runs are held against runs of the same mode: a peer that is seldom busy pays most for a core that is."""
+        """Runs are held against runs of the same mode: how a core wakes counts most for peers that are seldom busy."""
         return f"{self.kit}, {self.idle}"
 
     def write_ratios(self) -> None:

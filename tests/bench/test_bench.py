@@ -283,6 +283,16 @@ def test_samples_of_two_runs_are_put_together(tmp_path: Path) -> None:
     assert found.facts["versions"]["python"] and found.peers == ["ours"]
 
 
+def test_figures_of_an_earlier_bench_are_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    taken("whole", ours=10).write(path)
+    found = json.loads(path.read_text(encoding="utf-8"))
+    del found["idle"]
+    path.write_text(json.dumps(found), encoding="utf-8")
+    with pytest.raises(SystemExit, match="has no idle"):
+        Results.read(path)
+
+
 def test_goals_are_judged_by_their_own_direction() -> None:
     found = taken("whole.reasoning_content", ours=100, bare=1100, nginx=9, **{"bare-httpx": 2200})
     found.add("streams", "ours", {"streams": 500})

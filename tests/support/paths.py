@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
+import pytest
+
 from proxy.core import short_way
 from proxy.core.context import AnswerContext
 from proxy.core.errors import ProxyError
@@ -52,3 +54,17 @@ def both(pieces: Sequence[bytes], context: AnswerContext, broken: ProxyError | N
         slow = course(pieces, replace(context, byte_path=False), broken)
     assert quick == slow
     return quick
+
+
+def looks_of(monkeypatch: pytest.MonkeyPatch, name: str) -> list[bool]:
+    """For each event that has this short look of the normalizer from now on, whether it was enough."""
+    found: list[bool] = []
+    look = getattr(Normalizer, name)
+
+    def counted(normalizer: Normalizer, *given: Any) -> Any:
+        chunks = look(normalizer, *given)
+        found.append(chunks is not None)
+        return chunks
+
+    monkeypatch.setattr(Normalizer, name, counted)
+    return found

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from proxy.core.dialect import Dialect, Tags
-from proxy.core.normalizer import Normalizer
-from tests.support.paths import both
+from tests.support.paths import both, looks_of
 from tests.support.streams import DONE, FRAME, chunk, context, event
 
 ROLE = {"role": "assistant", "content": ""}
@@ -99,15 +98,7 @@ def test_a_padding_and_keys_of_the_host_leave_though_the_text_waits() -> None:
 
 
 def test_nearly_all_of_these_take_the_shorter_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks: list[bool] = []
-    look = Normalizer._cut
-
-    def counted(normalizer: Normalizer, *given: Any) -> Any:
-        found = look(normalizer, *given)
-        looks.append(found is not None)
-        return found
-
-    monkeypatch.setattr(Normalizer, "_cut", counted)
+    looks = looks_of(monkeypatch, "_cut")
     events = [event(chunk({"content": one})) for one in CUTS[0]]
     out = both([event(chunk(ROLE)), *events, event(chunk({}, "stop")), DONE], context()).out
     deltas = [json.loads(one[6:])["choices"][0]["delta"] for one in out.split(b"\n\n")[:-2]]

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from proxy.core.dialect import Dialect, FinishReasons, Tags
-from proxy.core.normalizer import Normalizer
-from tests.support.paths import both
+from tests.support.paths import both, looks_of
 from tests.support.streams import DONE, FRAME, body, chunk, context, event, stream
 
 ROLE = {"role": "assistant", "content": ""}
@@ -114,16 +113,7 @@ def test_what_is_strange_about_an_event_is_seen_also_where_it_says_nothing(odd: 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """For each event that had such a look, whether it was enough."""
-    found: list[bool] = []
-    look = Normalizer._silent
-
-    def counted(normalizer: Normalizer, *given: Any) -> Any:
-        chunk = look(normalizer, *given)
-        found.append(chunk is not None)
-        return chunk
-
-    monkeypatch.setattr(Normalizer, "_silent", counted)
-    return found
+    return looks_of(monkeypatch, "_silent")
 
 
 def test_the_first_and_the_last_event_of_most_answers_need_no_closer_look(looks: list[bool]) -> None:
