@@ -6,21 +6,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import get_args
 from xml.etree import ElementTree
 
 import pytest
 
-from tests.bench import goals, install, page, plots, probe, processes, results
+from tests.bench import goals, install, page, plots, probe, processes
 from tests.bench.answers import DIALECTS, SHAPES, WrongAnswerError, answer, request_of
 from tests.bench.cells import cpu_cells, doubled_then_halved
 from tests.bench.extents import extent_cells
-from tests.bench.idle import Idle
 from tests.bench.kit import Kit, Loaded
 from tests.bench.load import percentiles
 from tests.bench.peers import BARE, NGINX, OURS, PEERS, Site
 from tests.bench.results import Results
 from tests.bench.table import text
+from tests.support.figures import taken
 
 KINDS = ("c", "python")
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -217,80 +216,6 @@ def test_the_search_ends_just_below_the_limit(limit: int) -> None:
     assert found <= limit
     assert min(limit, 4096) - found <= max(1, found / 12)
     assert len(asked) <= 16 and len(set(asked)) == len(asked)
-
-
-IDLE = get_args(Idle)
-
-
-def taken(cell: str, **by_peer: float) -> Results:
-    found = Results("c")
-    for peer, cost in by_peer.items():
-        found.add(cell, peer, {"cpu_us": cost})
-    return found
-
-
-def test_only_a_ratio_beyond_the_tolerance_is_worse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(results, "RATIOS", tmp_path / "ratios.json")
-    taken("whole", ours=50, bare=100, nginx=5).write_ratios()
-    assert taken("whole", ours=74, bare=100, nginx=5).worse() == {}
-    assert taken("whole", ours=37, bare=50, nginx=3).worse() == {}
-    assert taken("another", ours=500, bare=100).worse() == {}
-    assert list(taken("whole", ours=76, bare=100).worse()) == ["whole"]
-    assert list(taken("whole", ours=76, bare=100, nginx=5).worse()) == ["whole"]
-    assert taken("whole", ours=76, bare=200, nginx=5).worse() == {}
-    assert taken("whole", ours=76, bare=100, nginx=6).worse() == {}
-    other_kit = taken("whole", ours=500, bare=100)
-    other_kit.kit = "python"
-    assert other_kit.worse() == {}
-
-
-def test_a_run_is_held_against_runs_whose_idle_core_did_the_same(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(results, "RATIOS", tmp_path / "ratios.json")
-    run = taken("whole", ours=50, bare=100)
-    run.idle = "kept busy"
-    run.write_ratios()
-    new = taken("whole", ours=80, bare=100)
-    for new.idle in IDLE:
-        assert list(new.worse()) == ["whole"], "judged by the usual ones where there are none of its own"
-    new.idle = "polls"
-    new.write_ratios()
-    new = taken("whole", ours=100, bare=100)
-    for new.idle, worse in (("polls", []), ("kept busy", ["whole"])):
-        assert list(new.worse()) == worse
-
-
-@pytest.mark.parametrize("mode", ["c, kept busy", "c, polls", "python, halts"])
-def test_every_cell_of_the_short_form_has_committed_ratios(mode: str) -> None:
-    committed = json.loads(results.RATIOS.read_text(encoding="utf-8"))["ratios"][mode]
-    for cell in cpu_cells():
-        assert not cell.short or "bare" in committed[cell.name]
-
-
-def test_samples_of_two_runs_are_put_together(tmp_path: Path) -> None:
-    path = tmp_path / "figures.json"
-    first = taken("whole", ours=10)
-    first.add_points("open", "ours", [(1, 2.5)])
-    first.write(path)
-    second = Results.read(path)
-    second.add("whole", "ours", {"cpu_us": 30})
-    second.write(path)
-    found = Results.read(path)
-    assert found.taken("whole", "cpu_us", "ours") == [10, 30]
-    assert found.middle("whole", "cpu_us", "ours") == 20
-    assert found.points == {"open": {"ours": [[1, 2.5]]}}
-    assert found.facts["versions"]["python"] and found.peers == ["ours"]
-
-
-def test_figures_of_an_earlier_bench_are_told_as_such(tmp_path: Path) -> None:
-    path = tmp_path / "figures.json"
-    taken("whole", ours=10).write(path)
-    found = json.loads(path.read_text(encoding="utf-8"))
-    del found["idle"]
-    path.write_text(json.dumps(found), encoding="utf-8")
-    with pytest.raises(SystemExit, match="has no idle"):
-        Results.read(path)
 
 
 def test_goals_are_judged_by_their_own_direction() -> None:
