@@ -261,6 +261,7 @@ class Relay:
         self._drain = drain
         self._clock = clock
         self._heartbeats = Sweep(0.0)
+        self._ended: list[Exchange] = []
 
     async def run(self, exchange: Exchange, client: Client, call: Call, marks: str = "") -> None:
         """One request from its head to its end, in a task of its own. `marks`: as of `Outlet`."""
@@ -303,7 +304,16 @@ class Relay:
             exchange.timeline.end(self._clock())
             if exchange.trace is not None:
                 exchange.trace.end(exchange)
+            if not self._ended:
+                asyncio.get_running_loop().call_soon(self._enter)
+            self._ended.append(exchange)
+
+    def _enter(self) -> None:
+        """Metrics and log lines of all requests that ended in one turn of the event loop: one after another they take less."""
+        ended, self._ended = self._ended, []
+        for exchange in ended:
             exchange.target.ended(exchange)
+        for exchange in ended:
             self._log.request(exchange)
 
     def _beats(self, outlet: Outlet, heartbeat_s: float) -> None:
