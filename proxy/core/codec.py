@@ -14,6 +14,8 @@ _DIGITS = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else ord(" ") for
 _NINETEEN = b"0" * 19
 _STEP = 6
 _SAMPLE = b"0" * (19 // _STEP)  # what a run of 19 digits shows of itself at every sixth place, wherever it begins
+_SAMPLED = (len(_SAMPLE) - 1) * _STEP + 1  # bytes of the run from the first of these to the last
+_MOST_PLACES = 16  # that are looked at one by one; where there are more, a look at the whole text takes less
 
 
 def loads(text: bytes) -> Any:
@@ -43,12 +45,20 @@ def loads_first(text: bytes) -> Any:
     return loads_first_as_sent(text)[0]
 
 
-def loads_first_as_sent(text: bytes) -> tuple[Any, bool]:
-    """The same, and whether the text is just this value, which may go on as it is."""
+def loads_first_as_sent(text: bytes, *, exact: bool = True) -> tuple[Any, bool]:
+    """The same, and whether the text is just this value, which may go on as it is.
+
+    Not `exact`: nobody has looked for integers beyond 64 bits, so that they may have become floats; see `exactly`.
+    """
     try:
-        return _exact(text)
+        return _exact(text) if exact else loads_as_sent(text)
     except ValueError:
         return _lenient(text, first=True), False
+
+
+def exactly(value: Any, text: bytes) -> Any:
+    """What `loads_first_as_sent` gives, of what it gave without `exact`."""
+    return loads_first(text) if _has_big_int(text) else value
 
 
 def dumps(value: Any) -> bytes:
@@ -65,10 +75,25 @@ def dumps(value: Any) -> bytes:
 
 
 def _exact(text: bytes) -> tuple[Any, bool]:
-    sampled = text[::_STEP].translate(_DIGITS).find(_SAMPLE) >= 0
-    if sampled and _NINETEEN in text.translate(_DIGITS) and _BIG_INT.search(text):
-        return _parsed(text)
-    return loads_as_sent(text)
+    return _parsed(text) if _has_big_int(text) else loads_as_sent(text)
+
+
+def _has_big_int(text: bytes) -> bool:
+    """Whether there may be a number that does not fit into 64 bits."""
+    samples = text[::_STEP].translate(_DIGITS)
+    at = samples.find(_SAMPLE)
+    return at >= 0 and _has_nineteen(text, samples, at) and _BIG_INT.search(text) is not None
+
+
+def _has_nineteen(text: bytes, samples: bytes, at: int) -> bool:
+    """Whether 19 digits stand in a row. `at`: the first of the samples behind which they may."""
+    places = 0
+    while places < _MOST_PLACES and not text[at * _STEP : at * _STEP + _SAMPLED].isdigit():
+        at = samples.find(_SAMPLE, at + 1)
+        if at < 0:
+            return False
+        places += 1
+    return _NINETEEN in text.translate(_DIGITS)
 
 
 def _parsed(text: bytes) -> tuple[Any, bool]:

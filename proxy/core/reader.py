@@ -35,6 +35,7 @@ class Reader:
         self._ended = False  # nothing that the upstream sends counts any more
         self._marked: Kind | None = None  # what this read has generated last
         self._joined = b""  # the whole JSON body
+        self._as_bytes = False  # whether one that is canonical leaves as these bytes, and is wanted for nothing else
 
     def _told(self, data: bytes) -> bytes:
         """Decides by the body's first byte whether it is JSON; returns what there is to read."""
@@ -82,8 +83,8 @@ class Reader:
             return None
         self._joined = b"".join(self._json or ())
         try:
-            value, as_sent = codec.loads_first_as_sent(self._joined)
-            answer = WholeAnswer(value, self._context)
+            value, as_sent = codec.loads_first_as_sent(self._joined, exact=not self._as_bytes)
+            answer = WholeAnswer(value, self._context, self._joined if self._as_bytes else None)
         except UpstreamError as error:
             self._fail(error)
         except ValueError:

@@ -114,11 +114,16 @@ def render_whole(body: dict[str, Any], rendering: Rendering) -> dict[str, Any]:
 
     Steps and complete tool calls mean nothing here: a whole answer has both.
     """
-    make = _FORMS.get(rendering.form)
-    if make is None:
+    if keeps_whole(rendering):
         return body
+    make = _FORMS[rendering.form]
     rendered = [make().whole(choice) if isinstance(choice.get("message"), dict) else None for choice in body["choices"]]
     if rendered.count(None) == len(rendered):
         return body
     choices = [new if new is not None else old for old, new in zip(body["choices"], rendered, strict=True)]
     return {**body, "choices": choices}
+
+
+def keeps_whole(rendering: Rendering) -> bool:
+    """Whether whole canonical answers leave as they are, whatever they say."""
+    return rendering.form not in _FORMS

@@ -19,7 +19,7 @@ from proxy.core.frame import Frame
 from proxy.core.memory import Collector
 from proxy.core.normalizer import Normalizer
 from proxy.core.reader import Reader
-from proxy.core.render import CANONICAL, Renderer, render_whole
+from proxy.core.render import CANONICAL, Renderer, keeps_whole, render_whole
 from proxy.core.synthesize import chunks_of
 from proxy.core.timeline import Timeline
 from proxy.core.upstream_error import not_a_completion
@@ -235,6 +235,7 @@ class WholePipeline(Reader):
     def __init__(self, context: AnswerContext, timeline: Timeline) -> None:
         super().__init__(context, timeline)
         self._given: list[bytes] | None = [] if context.rendering.form == "passthrough" else None
+        self._as_bytes = context.keep is None and keeps_whole(context.rendering)
 
     @cached_property
     def _parser(self) -> sse.EventParser:  # type: ignore[override]

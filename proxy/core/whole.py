@@ -5,6 +5,7 @@ from typing import Any
 
 from proxy.core import usage
 from proxy.core.choice import Choice
+from proxy.core.codec import exactly
 from proxy.core.context import AnswerContext
 from proxy.core.deltas import message
 from proxy.core.envelope import FRAME, Envelope, is_framed
@@ -20,6 +21,9 @@ _PLAIN_KEYS = frozenset({"prompt_logprobs", "kv_transfer_params", "prompt_token_
 class WholeAnswer:
     """One whole answer. `body` is canonical; `same` says that it is what came. `source` as in `Normalizer`.
 
+    `text`: what `value` was read from where integers beyond 64 bits may have become floats: see `codec.exactly`. Then they
+    are still that in a `body` that is the same.
+
     Raises UpstreamError where the value reports an error or is no completion.
     """
 
@@ -33,7 +37,7 @@ class WholeAnswer:
     unclosed = False
     """Whether a message ended inside a block of reasoning."""
 
-    def __init__(self, value: Any, context: AnswerContext) -> None:
+    def __init__(self, value: Any, context: AnswerContext, text: bytes | None = None) -> None:
         self._reader = context.reader or context.reading()
         self._context = context
         self.same = self._is_canonical(value)
@@ -41,7 +45,7 @@ class WholeAnswer:
             self.body, self.usage = value, value.get("usage")
             self.finish_reason, self.model = value["choices"][0]["finish_reason"], value["model"]
         else:
-            self._read(value)
+            self._read(value if text is None else exactly(value, text))
 
     def _is_canonical(self, value: Any) -> bool:
         """Whether a whole answer is canonical at first sight; no means that only a closer look tells."""

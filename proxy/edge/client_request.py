@@ -89,6 +89,12 @@ class ClientRequest:
         elif self.size > self._most:
             self._wake()
 
+    def take_in(self, body: bytes) -> None:
+        """The whole body at once, of a request that has not begun."""
+        self._body, self.size, self.arriving = body, len(body), False
+        if self.size > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+
     def feed_end(self) -> None:
         """The body is complete."""
         self.arriving = False

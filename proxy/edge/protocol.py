@@ -15,24 +15,81 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from proxy.edge.client_request import ClientRequest
 from proxy.edge.intake import Intake
+from proxy.edge.known_head import KnownHead
 
 _PREFIX = "/v1"
 RELAYED = _PREFIX + "/"
 """Begins the paths below which every POST is relayed."""
+MOST_LESSONS = 4
+"""Heads that are kept on one connection, one after another: where each is another one, none comes again."""
 
 
 class ClientConnection(Intake):
     """A client's connection. An application with an attribute `relayed` gets there what is to be relayed."""
 
-    __slots__ = ("_relayed", "_running")
+    __slots__ = ("_known", "_left", "_lessons", "_relayed", "_running")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._relayed = getattr(self.app, "relayed", None)
         self._running: ClientRequest | None = None
         """Of requests that are answered one after another, the present one."""
+        self._known: KnownHead | None = None
+        self._lessons = MOST_LESSONS
+        self._left = 0
+        """Bytes of a body that are still to come and that the parser is not asked about: its head was known."""
 
     # What the event loop calls.
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes arrive: more of a request, or a new one, whose head may be known."""
+        if self._left:
+            self._more(data)
+            return
+        before: Any = self.cycle
+        if self._arriving or type(before) is not ClientRequest or not before.response_complete:
+            super().data_received(data)
+            return
+        known = self._known
+        spans = None if known is None else known.spans(data)
+        if known is None or spans is None:
+            super().data_received(data)
+            if self._lessons:
+                self._learn(data, before)
+            return
+        begin, self._left = spans
+        request: Any = ClientRequest(self, known.path, known.headers, True)
+        self.cycle = self._running = request
+        if self._left == len(data) - begin:  # as most
+            self._left = 0
+            request.take_in(data[begin:])
+        else:
+            self._arrives()
+            self._in_head = False
+            self._more(data[begin:])
+        request.begin(self._relayed)
+
+    def _more(self, data: bytes) -> None:
+        """More of a body whose head was known, and perhaps what follows it."""
+        request: Any = self.cycle
+        piece = data[: self._left]
+        self._left -= len(piece)
+        self._arrived_bytes += len(piece)
+        if piece:
+            request.feed(piece)
+        if not self._left:
+            self._arriving = False
+            request.feed_end()
+            if len(data) > len(piece):
+                self.data_received(data[len(piece) :])
+
+    def _learn(self, data: bytes, before: ClientRequest) -> None:
+        """Keeps the head of a request that is not the first of its connection, so that it may come again."""
+        request: Any = self.cycle
+        if request is before or type(request) is not ClientRequest or self.pipeline or not request.keep_alive:
+            return
+        self._lessons -= 1
+        self._known = KnownHead.of(data, request.size, request.path, request.headers) or self._known
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is closed."""
