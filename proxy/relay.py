@@ -301,12 +301,16 @@ class Relay:
             if in_flight is not None:
                 in_flight.closed()
             call.leave()
-            exchange.timeline.end(self._clock())
-            if exchange.trace is not None:
-                exchange.trace.end(exchange)
-            if not self._ended:
-                asyncio.get_running_loop().call_soon(self._enter)
-            self._ended.append(exchange)
+            self._end(exchange)
+
+    def _end(self, exchange: Exchange) -> None:
+        """The one place where a request ends."""
+        exchange.timeline.end(self._clock())
+        if exchange.trace is not None:
+            exchange.trace.end(exchange)
+        if not self._ended:
+            asyncio.get_running_loop().call_soon(self._enter)
+        self._ended.append(exchange)
 
     def _enter(self) -> None:
         """Metrics and log lines of all requests that ended in one turn of the event loop: one after another they take less."""

@@ -33,6 +33,8 @@ class DialectReader:
         self.snapshots = dialect.details is not None and dialect.details.snapshots
         self.known = frozenset({*COMMON, *self.fields, self.details_key, *self.flag_path[:1]})
         """Keys that are expected. Text in others may be reasoning that a host has renamed."""
+        self.spoken = frozenset({"role", "content", "reasoning_content"} - {*dialect.fields} | {"reasoning_content"})
+        """Keys of a message that are texts as in the schema."""
         self.telling = frozenset({self.details_key, "tool_calls", "function_call", *self.flag_path[:1]})
         """Keys of a delta that are read, beside its texts."""
 

@@ -1,5 +1,6 @@
 """The frame around the choices: id, object, created, model, the same all through an answer (contract C4)."""
 
+from operator import itemgetter
 from typing import Any
 
 from proxy.core.chunk import Chunk
@@ -9,6 +10,7 @@ _OBJECT = "chat.completion.chunk"
 _REPEATED = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider")
 FRAME = frozenset({*_REPEATED, "choices", "usage"})
 """Keys that a chunk may have without carrying anything of its own."""
+_FRAME_OF = itemgetter("id", "object", "created", "model")
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
 _END_OF_TIME = 2**53  # what is beyond is no time, and some clients' numbers do not hold it
 
@@ -73,10 +75,13 @@ class Envelope:
 
 def is_framed(body: dict[str, Any]) -> bool:
     """Whether a whole answer has its frame at first sight; no means that only a closer look tells."""
-    own, created, model = body.get("id"), body.get("created"), body.get("model")
-    if type(own) is not str or not own or type(model) is not str or not model:
+    try:
+        own, kind, created, model = _FRAME_OF(body)
+    except KeyError:
         return False
-    return body.get("object") == "chat.completion" and type(created) is int and 1 <= created < _END_OF_TIME
+    if kind != "chat.completion" or type(created) is not int or not 1 <= created < _END_OF_TIME:
+        return False
+    return type(own) is type(model) is str and own != "" and model != ""
 
 
 def framed(event: dict[str, Any], choices: list[dict[str, Any]]) -> list[Chunk]:

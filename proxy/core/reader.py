@@ -1,5 +1,7 @@
 """What the two pipelines of `stream.py` share: an upstream's body, which is SSE or JSON, and what was found in it."""
 
+from typing import Any
+
 from proxy.core import codec, sse
 from proxy.core.chunk import Kind
 from proxy.core.context import AnswerContext
@@ -35,7 +37,6 @@ class Reader:
         self._ended = False  # nothing that the upstream sends counts any more
         self._marked: Kind | None = None  # what this read has generated last
         self._joined = b""  # the whole JSON body
-        self._as_bytes = False  # whether one that is canonical leaves as these bytes, and is wanted for nothing else
 
     def _told(self, data: bytes) -> bytes:
         """Decides by the body's first byte whether it is JSON; returns what there is to read."""
@@ -77,28 +78,33 @@ class Reader:
             self._fail(not_a_completion(str(error)))
             return []
 
-    def _whole(self) -> WholeAnswer | None:
-        """The collected JSON body as a canonical answer, or None with `error` set."""
-        if self.error is not None:
-            return None
-        self._joined = b"".join(self._json or ())
+    def _parsed(self, *, exact: bool = True) -> tuple[Any, bool] | None:
+        """The collected JSON body as a value, and whether it is one that may go on as it came; None with `error` set.
+
+        `exact`: see `codec.loads_first_as_sent`.
+        """
+        if self.error is None:
+            self._joined = b"".join(self._json or ())
+            try:
+                return codec.loads_first_as_sent(self._joined, exact=exact)
+            except ValueError:
+                self._fail(not_a_completion("the body is no valid JSON"))
+        return None
+
+    def _whole(self, value: Any, *, closer: bool = False) -> WholeAnswer | None:
+        """A body as a canonical answer, or None with `error` set. `closer`: see there."""
         try:
-            value, as_sent = codec.loads_first_as_sent(self._joined, exact=not self._as_bytes)
-            answer = WholeAnswer(value, self._context, self._joined if self._as_bytes else None)
+            answer = WholeAnswer(value, self._context, closer=closer)
         except UpstreamError as error:
             self._fail(error)
-        except ValueError:
-            self._fail(not_a_completion("the body is no valid JSON"))
-        else:
-            answer.same = answer.same and as_sent
-            for kind in answer.odd:
-                self._timeline.count(kind)
-            self.source = answer.source
-            self._timeline.usage = answer.usage
-            self._timeline.finish_reason = answer.finish_reason
-            self._timeline.response_model, self._timeline.unclosed = answer.model, answer.unclosed
-            return answer
-        return None
+            return None
+        for kind in answer.odd:
+            self._timeline.count(kind)
+        self.source = answer.source
+        self._timeline.usage = answer.usage
+        self._timeline.finish_reason = answer.finish_reason
+        self._timeline.response_model, self._timeline.unclosed = answer.model, answer.unclosed
+        return answer
 
     def _mark(self, kind: Kind, now: float) -> None:
         """Enters into the timeline what was generated; to be called once for all that one read brings in a row."""

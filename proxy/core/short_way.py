@@ -174,16 +174,18 @@ def is_plain(message: dict[str, Any], reader: DialectReader) -> bool:
         return False
     if content is not None and (type(content) is not str or (content and not reader.grammar.leaves(content))):
         return False
+    reasoning = message.get("reasoning_content")
+    if reasoning is not None and type(reasoning) is not str:
+        return False
+    if reader.spoken.issuperset(message):
+        return True
     for name, value in message.items():
-        if name == "reasoning_content":
-            if value is not None and type(value) is not str:
-                return False
-        elif name in reader.names:
+        if name in reader.spoken:
+            continue
+        if name in reader.names:
             if value is not None and value != "":
                 return False
-        elif name not in ("content", "role") and (
-            not _is_beside(name, value, reader) or reader.is_strange(name, value)
-        ):
+        elif not _is_beside(name, value, reader) or reader.is_strange(name, value):
             return False
     return True
 

@@ -23,6 +23,7 @@ from proxy.core.render import CANONICAL, Renderer, keeps_whole, render_whole
 from proxy.core.synthesize import chunks_of
 from proxy.core.timeline import Timeline
 from proxy.core.upstream_error import not_a_completion
+from proxy.core.whole import is_canonical
 
 __all__ = ["AnswerContext", "StreamPipeline", "WholePipeline"]
 
@@ -40,7 +41,7 @@ class StreamPipeline(Reader):
     """
 
     def __init__(self, context: AnswerContext, timeline: Timeline) -> None:
-        super().__init__(context, timeline)
+        Reader.__init__(self, context, timeline)  # `super()` would take as long as all of it
         self._parser = sse.EventParser()
         self._normalizer = Normalizer(context)
         self.done = False
@@ -184,7 +185,8 @@ class StreamPipeline(Reader):
                 self._ended = self._normalizer.error is not None
 
     def _close_json(self, now: float) -> bytes:
-        answer = self._whole()
+        parsed = self._parsed()
+        answer = None if parsed is None else self._whole(parsed[0])
         if answer is None:
             return b"" if self._as_it_is else self._ending()
         chunks = chunks_of(answer.body)
@@ -233,9 +235,10 @@ class WholePipeline(Reader):
     """Turns an upstream answer into one JSON body. `error` is set where the answer is an error or no completion."""
 
     def __init__(self, context: AnswerContext, timeline: Timeline) -> None:
-        super().__init__(context, timeline)
+        Reader.__init__(self, context, timeline)  # `super()` would take as long as all of it
         self._given: list[bytes] | None = [] if context.rendering.form == "passthrough" else None
         self._as_bytes = context.keep is None and keeps_whole(context.rendering)
+        """Whether a canonical body leaves as it came, and is wanted for nothing else."""
 
     @cached_property
     def _parser(self) -> sse.EventParser:  # type: ignore[override]
@@ -314,20 +317,46 @@ class WholePipeline(Reader):
         return codec.dumps(render_whole(body, self._context.rendering))
 
     def _whole_body(self, now: float) -> bytes:
-        answer = self._whole()
+        as_bytes, context = self._as_bytes, self._context
+        parsed = self._parsed(exact=not as_bytes)
+        if parsed is None:
+            return b""
+        value, as_sent = parsed
+        closer = as_bytes and as_sent
+        if closer:
+            if is_canonical(value, context.reader or context.reading()):
+                self._tell(value, now)
+                return self._joined.strip()
+            value = codec.exactly(value, self._joined)
+        answer = self._whole(value, closer=closer)
         if answer is None:
             return b""
-        for choice in answer.body["choices"]:
+        self._mark_all(answer.body, now)
+        self._keep_messages(answer.body)
+        rendered = render_whole(answer.body, context.rendering)
+        if answer.same and as_sent and rendered is answer.body:
+            return self._joined.strip()
+        return codec.dumps(rendered)
+
+    def _tell(self, body: dict[str, Any], now: float) -> None:
+        """What a body that was canonical at first sight says of itself."""
+        timeline = self._timeline
+        timeline.usage, timeline.response_model = body.get("usage"), body["model"]
+        timeline.finish_reason = body["choices"][0]["finish_reason"]
+        if self._mark_all(body, now):
+            self.source = "reasoning_content"
+
+    def _mark_all(self, body: dict[str, Any], now: float) -> bool:
+        """Enters into the timeline what a canonical body holds; whether there is reasoning in it."""
+        reasoned = False
+        for choice in body["choices"]:
             said = choice["message"]
             if said.get("reasoning_content"):
+                reasoned = True
                 self._timeline.reasoning(now)
             if said.get("content") or answers(said):
                 self._timeline.answer(now)
-        self._keep_messages(answer.body)
-        rendered = render_whole(answer.body, self._context.rendering)
-        if answer.same and rendered is answer.body:
-            return self._joined.strip()
-        return codec.dumps(rendered)
+        return reasoned
 
     def _keep_messages(self, body: dict[str, Any]) -> None:
         if self._context.keep is not None:

@@ -4,6 +4,7 @@
 `prompt_tokens_details.cached_tokens` is part of the prompt. Unknown keys are kept.
 """
 
+from operator import itemgetter
 from typing import Any, Literal
 
 from proxy.core.envelope import FRAME
@@ -13,6 +14,7 @@ Excludes = Literal["auto", "yes", "no"]
 _OWN_KEYS = frozenset(
     {"prompt_tokens", "completion_tokens", "total_tokens", "completion_tokens_details", "prompt_tokens_details"}
 )
+_COUNTS_OF = itemgetter("prompt_tokens", "completion_tokens", "total_tokens")
 _TOO_MANY = 2**53  # no count of tokens is beyond what every client's numbers hold
 
 
@@ -76,20 +78,25 @@ def is_canonical(usage: dict[str, Any], excludes: Excludes = "auto") -> bool:
     """Whether counts are OpenAI's at first sight; no means that only a closer look tells."""
     if excludes == "yes" or not _OWN_KEYS.issuperset(usage):
         return False
-    prompt, completion, total = usage.get("prompt_tokens"), usage.get("completion_tokens"), usage.get("total_tokens")
-    if type(prompt) is not int or type(completion) is not int or type(total) is not int:
+    try:
+        prompt, completion, total = _COUNTS_OF(usage)
+    except KeyError:
+        return False
+    if not type(prompt) is type(completion) is type(total) is int:
         return False
     if prompt < 0 or completion < 0 or total != prompt + completion or not 0 < total < _TOO_MANY:
         return False
-    details = usage.get("completion_tokens_details")
-    if details is not None and not (type(details) is dict and _is_count(details.get("reasoning_tokens", 0))):
+    if "completion_tokens_details" in usage and not _may_hold(usage["completion_tokens_details"], "reasoning_tokens"):
         return False
-    details = usage.get("prompt_tokens_details")
-    return details is None or (type(details) is dict and _is_count(details.get("cached_tokens", 0)))
+    return "prompt_tokens_details" not in usage or _may_hold(usage["prompt_tokens_details"], "cached_tokens")
 
 
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < _TOO_MANY
+def _may_hold(details: Any, name: str) -> bool:
+    """Whether details, if there are any, hold this count or none."""
+    if details is None or type(details) is not dict:
+        return details is None
+    count = details.get(name, 0)
+    return type(count) is int and 0 <= count < _TOO_MANY
 
 
 def _with_reasoning(

@@ -1,11 +1,11 @@
 """A whole answer as a provider sends it → the canonical one: the same road as a stream, all at once (contract C12)."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from proxy.core import usage
-from proxy.core.choice import Choice
-from proxy.core.codec import exactly
+from proxy.core.choice import Choice, DialectReader
 from proxy.core.context import AnswerContext
 from proxy.core.deltas import message
 from proxy.core.envelope import FRAME, Envelope, is_framed
@@ -14,6 +14,7 @@ from proxy.core.short_way import PLAIN_CHOICE, is_plain
 from proxy.core.upstream_error import from_payload, is_error, not_a_completion
 
 _PLAIN_CHOICE = PLAIN_CHOICE | {"message"}
+_CHOICE_OF = itemgetter("finish_reason", "message", "index")
 _PLAIN_KEYS = frozenset({"prompt_logprobs", "kv_transfer_params", "prompt_token_ids", *FRAME})
 """Of an answer: those of its frame, and those that mean nothing to us."""
 
@@ -21,8 +22,7 @@ _PLAIN_KEYS = frozenset({"prompt_logprobs", "kv_transfer_params", "prompt_token_
 class WholeAnswer:
     """One whole answer. `body` is canonical; `same` says that it is what came. `source` as in `Normalizer`.
 
-    `text`: what `value` was read from where integers beyond 64 bits may have become floats: see `codec.exactly`. Then they
-    are still that in a `body` that is the same.
+    `closer`: it is known not to be canonical at first sight.
 
     Raises UpstreamError where the value reports an error or is no completion.
     """
@@ -37,31 +37,17 @@ class WholeAnswer:
     unclosed = False
     """Whether a message ended inside a block of reasoning."""
 
-    def __init__(self, value: Any, context: AnswerContext, text: bytes | None = None) -> None:
-        self._reader = context.reader or context.reading()
+    def __init__(self, value: Any, context: AnswerContext, *, closer: bool = False) -> None:
+        self._reader = context.reading()
         self._context = context
-        self.same = self._is_canonical(value)
-        if self.same:
-            self.body, self.usage = value, value.get("usage")
-            self.finish_reason, self.model = value["choices"][0]["finish_reason"], value["model"]
-        else:
-            self._read(value if text is None else exactly(value, text))
-
-    def _is_canonical(self, value: Any) -> bool:
-        """Whether a whole answer is canonical at first sight; no means that only a closer look tells."""
-        if type(value) is not dict or not _PLAIN_KEYS.issuperset(value) or not is_framed(value):
-            return False
-        choices, counts = value.get("choices"), value.get("usage")
-        if type(choices) is not list or not choices:
-            return False
-        if counts is not None:
-            excludes = self._reader.dialect.usage.completion_excludes_reasoning
-            if type(counts) is not dict or not usage.is_canonical(counts, excludes):
-                return False
-        for choice in choices:  # noqa: SIM110 - a generator costs more than the look
-            if not self._is_plain(choice):
-                return False
-        return True
+        self.same = not closer and is_canonical(value, self._reader)
+        if not self.same:
+            self._read(value)
+            return
+        self.body, self.usage = value, value.get("usage")
+        self.finish_reason, self.model = value["choices"][0]["finish_reason"], value["model"]
+        if any(choice["message"].get("reasoning_content") for choice in value["choices"]):
+            self.source = "reasoning_content"
 
     def _read(self, value: Any) -> None:
         if is_error(value):
@@ -90,7 +76,9 @@ class WholeAnswer:
         self.finish_reason = choices[0]["finish_reason"]
 
     def _choice(self, given: dict[str, Any], position: int, envelope: Envelope) -> dict[str, Any]:
-        if self._is_plain(given):
+        if _is_plain(given, self._reader):
+            said = given["message"]
+            self.source = self.source or ("reasoning_content" if said.get("reasoning_content") else None)
             return given
         messages = given.get("messages")
         said = (
@@ -122,20 +110,37 @@ class WholeAnswer:
             out["native_finish_reason"] = str(word)
         return out
 
-    def _is_plain(self, given: Any) -> bool:
-        """Whether a choice is canonical at first sight, as nearly all are."""
-        if type(given) is not dict:
+
+def is_canonical(value: Any, reader: DialectReader) -> bool:
+    """Whether a whole answer is canonical at first sight; no means that only a closer look tells."""
+    if type(value) is not dict or not _PLAIN_KEYS.issuperset(value) or not is_framed(value):
+        return False
+    choices, counts = value.get("choices"), value.get("usage")
+    if type(choices) is not list or not choices:
+        return False
+    if counts is not None:
+        excludes = reader.dialect.usage.completion_excludes_reasoning
+        if type(counts) is not dict or not usage.is_canonical(counts, excludes):
             return False
-        word, said = given.get("finish_reason"), given.get("message")
-        if not _PLAIN_CHOICE.issuperset(given) or type(said) is not dict or given.get("index").__class__ is not int:
+    for choice in choices:  # noqa: SIM110 - a generator costs more than the look
+        if not _is_plain(choice, reader):
             return False
-        if type(word) is not str or word not in REASONS or word in self._reader.dialect.finish_reason.map:
-            return False
-        if not is_plain(said, self._reader):
-            return False
-        if said.get("reasoning_content"):
-            self.source = self.source or "reasoning_content"
-        return True
+    return True
+
+
+def _is_plain(given: Any, reader: DialectReader) -> bool:
+    """Whether a choice is canonical at first sight, as nearly all are."""
+    if type(given) is not dict or not _PLAIN_CHOICE.issuperset(given):
+        return False
+    try:
+        word, said, index = _CHOICE_OF(given)
+    except KeyError:
+        return False
+    if type(said) is not dict or type(index) is not int or type(word) is not str:
+        return False
+    if word not in REASONS or word in reader.dialect.finish_reason.map:
+        return False
+    return is_plain(said, reader)
 
 
 def _what(value: Any) -> str:

@@ -17,7 +17,7 @@ from proxy.edge.service import Aim, Served, Service, State
 from proxy.routing import ordered
 from proxy.settings.model import Client
 from proxy.telemetry.exchange import Exchange
-from proxy.upstream.attempt import Kind
+from proxy.upstream.attempt import Candidate, Kind
 from proxy.upstream.attempts import Plan
 from proxy.upstream.memory import Recall
 
@@ -47,32 +47,39 @@ class Completions:
         return service.relay.run(exchange, client, _Call(service, client, exchange), marks)
 
 
-class _Call:
-    """One request on its way to a plan."""
+class _Call(Asked):
+    """One request from its head to its end; once it is judged, it is the plan of its attempts."""
 
-    __slots__ = ("_client", "_exchange", "_left", "_path", "_service")
+    __slots__ = (
+        *("_client", "_exchange", "_left"),
+        *("candidates", "client_key", "cooldown_s", "heartbeat_s", "kind", "path", "tries"),
+    )
 
     def __init__(self, service: Service, client: ClientRequest, exchange: Exchange) -> None:
-        self._service = service
+        self.service = service
+        self.mending = None
+        self.path = client.path
+        self.candidates: Sequence[Candidate] = ()
         self._client = client
-        self._path = client.path
         self._exchange = exchange
         self._left: Callable[[], None] | None = None
 
     def leave(self) -> None:
         """The request has ended."""
+        self.candidates = ()  # which hold this
         if self._left is not None:
             self._left()
 
     async def plan(self) -> Plan:
         """Reads and judges the request. Raises the error that it deserves."""
-        service, headers, exchange = self._service, self._client.headers, self._exchange
-        state = service.state
+        service, headers, exchange = self.service, self._client.headers, self._exchange
+        self.state = state = service.state
         settings = state.settings
-        chat = self._path == CHAT
+        chat = self.path == CHAT
         if not chat:
-            _judge_path(self._path)
+            _judge_path(self.path)
         known, key = keys.identify(headers, settings.clients)
+        self.client_key = key
         allowed = None
         if known is not None:
             allowed = known.routes
@@ -85,7 +92,7 @@ class _Call:
             await bodies.arrival(self._client, server.max_request_bytes)
         data = bodies.taken(self._client, server.max_request_bytes)
         exchange.bytes_in = len(data)
-        body = bodies.parse(data)
+        self.body = body = bodies.parse(data)
         if chat:
             bodies.judge_chat(body)
         exchange.stream = body.get("stream") is True
@@ -97,28 +104,23 @@ class _Call:
         if known is not None or state.limited:
             self._left = service.limiter.enter(known, exchange, server.limits)
         own = None if known is None else known.render
-        rendering = wanted or own or route.render or CANONICAL
-        kind = (_STREAM if exchange.stream else _WHOLE) if chat else _RAW
-        recall = None
+        self.rendering = wanted or own or route.render or CANONICAL
+        self.kind = kind = (_STREAM if exchange.stream else _WHOLE) if chat else _RAW
+        self.recall = None
         if chat and served.keeps:
-            recall = Recall(service.memory, _digest(known, key), body["messages"], keeps=True)
-        return Plan(
-            self._path,
-            kind,
-            _questions(service, served, Asked(service, state, body, rendering, recall), chat=chat),
-            route.retry.attempts,
-            route.retry.cooldown_s,
-            server.heartbeat_s if kind is _STREAM else 0.0,
-            key,
-        )
+            self.recall = Recall(service.memory, _digest(known, key), body["messages"], keeps=True)
+        self.candidates = _questions(served, aims, self, chat=chat)
+        self.tries, self.cooldown_s = route.retry.attempts, route.retry.cooldown_s
+        self.heartbeat_s = server.heartbeat_s if kind is _STREAM else 0.0
+        return self
 
 
-def _questions(service: Service, served: Served, asked: Asked, *, chat: bool) -> Sequence[RawQuestion]:
+def _questions(served: Served, aims: Sequence[Aim], asked: Asked, *, chat: bool) -> Sequence[RawQuestion]:
     """The request before each target that may answer, best target first."""
     question = ChatQuestion if chat else RawQuestion
-    if len(served.aims) == 1:
-        return [question(served.aims[0], asked)]
-    return list(map(question, _in_order(service, served), repeat(asked)))
+    if len(aims) == 1:
+        return [question(aims[0], asked)]
+    return list(map(question, _in_order(asked.service, served), repeat(asked)))
 
 
 def _in_order(service: Service, served: Served) -> list[Aim]:

@@ -22,20 +22,18 @@ from proxy.upstream.reading import Collector, Pipeline
 
 
 class Asked:
-    """A judged request, as it is before any target is asked. `recall`: None where no target's memory is on."""
+    """A judged request, as it is before any target is asked."""
 
     __slots__ = ("body", "mending", "recall", "rendering", "service", "state")
 
-    def __init__(
-        self, service: Service, state: State, body: dict[str, Any], rendering: Rendering, recall: Recall | None
-    ) -> None:
-        self.service = service
-        self.state = state
-        self.body = body
-        self.rendering = rendering
-        self.recall = recall
-        self.mending: Mending | None = None
-        """Of the target that is asked now."""
+    service: Service
+    state: State
+    body: dict[str, Any]
+    rendering: Rendering
+    recall: Recall | None
+    """None where no target's memory is on."""
+    mending: Mending | None
+    """Of the target that is asked now."""
 
     def settle(self) -> None:
         """No further target will be asked: of a long conversation nothing stays for the length of its answer."""
@@ -105,7 +103,7 @@ class ChatQuestion(RawQuestion):
     _context: AnswerContext
 
     def __init__(self, aim: Aim, asked: Asked) -> None:
-        super().__init__(aim, asked)
+        RawQuestion.__init__(self, aim, asked)  # `super()` would take as long as all of it
         self._expecting: StreamPipeline | None = None
 
     def ask(self) -> Self:

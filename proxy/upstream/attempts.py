@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import Protocol
 
 from proxy.core.errors import NoTarget, ProxyError, UpstreamAuth, UpstreamError, UpstreamRateLimited, UpstreamRefused
 from proxy.telemetry.exchange import Exchange
@@ -15,21 +15,21 @@ BACKOFF_MAX_S = 2.0
 """Longest wait between two tries of a target; one that asks for more is left for the next target."""
 
 
-@dataclass(slots=True)
-class Plan:
-    """What is to be asked, and whom, best target first."""
+class Plan(Protocol):
+    """What is to be asked, and whom."""
 
     path: str
     """Below the provider's base URL, such as `/chat/completions`."""
     kind: Kind
     candidates: Sequence[Candidate]
-    tries: int = 1
+    """Best target first."""
+    tries: int
     """Tries of each target; at least 1."""
-    cooldown_s: float = 0.0
+    cooldown_s: float
     """How long a target that fails is left alone; 0: it is not."""
-    heartbeat_s: float = 0.0
+    heartbeat_s: float
     """Seconds without a byte after which an event stream gets a comment; 0 is never."""
-    client_key: str | None = None
+    client_key: str | None
     """The key that the caller presented; cut out of errors, and sent on where a provider says so."""
 
 
