@@ -1,16 +1,21 @@
 """What leaves for a client, with a client and a clock of our own."""
 
 import asyncio
+import io
+import json
 from dataclasses import dataclass, field
 
 import pytest
 
 from proxy.core.errors import RequestInvalid
 from proxy.core.timeline import Timeline
-from proxy.relay import KEEP_ALIVE, Outlet
+from proxy.relay import KEEP_ALIVE, Drain, Outlet, Relay
 from proxy.telemetry.exchange import Exchange
+from proxy.telemetry.logs import Log
 from proxy.telemetry.metrics import Metrics
+from proxy.upstream.attempts import Plan
 from proxy.upstream.sweep import Sweep
+from tests.support.connected import settled
 
 
 @dataclass
@@ -152,3 +157,37 @@ def test_failure_is_a_status_an_event_or_a_cut() -> None:
     outlet.write(b"y")
     outlet.fail(error)
     assert client.got[1:] == [b"x", b"y"]
+
+
+class Refused:
+    """A request that deserves an error."""
+
+    async def plan(self) -> Plan:
+        raise RequestInvalid("no")
+
+    def leave(self) -> None:
+        """It has ended."""
+
+
+def test_requests_that_end_in_one_turn_are_all_counted_and_logged_in_their_order() -> None:
+    out, metrics = io.StringIO(), Metrics("1")
+    relay = Relay(Log(out), Drain(), Clock())
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        for turn in range(2):
+            ends = [Exchange(f"id-{turn}-{n}", 0.0, metrics.unmatched(), Timeline(0.0)) for n in range(3)]
+            running = [loop.create_task(relay.run(one, Client(), Refused())) for one in ends]
+            await settled()
+            assert all(task.done() for task in running)
+
+    asyncio.run(run())
+    assert [json.loads(line)["request_id"] for line in out.getvalue().splitlines()] == [
+        f"id-{turn}-{n}" for turn in range(2) for n in range(3)
+    ]
+    counts = [
+        line for line in metrics.render().decode().splitlines() if line.startswith("reasoning_proxy_requests_total{")
+    ]
+    assert [
+        line.rpartition(" ")[2] for line in counts if 'outcome="client_error"' in line and 'stream="false"' in line
+    ] == ["6.0"]

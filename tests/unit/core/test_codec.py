@@ -69,3 +69,24 @@ def test_a_number_without_a_word_in_json_becomes_null() -> None:
 def test_a_big_integer_is_exact_wherever_it_begins(at: int, sign: str) -> None:
     value = int(sign + "9" * 20)
     assert codec.loads_exact(f'{{"pad":"{"x" * at}","n":{value}}}'.encode()) == {"pad": "x" * at, "n": value}
+
+
+@pytest.mark.parametrize("places", [0, 1, 15, 16, 17, 40])
+@pytest.mark.parametrize("near", ["1764000000123", "0a1b2c3d4e5f60718293a4b5c6d7", "1" * 18])
+def test_a_big_integer_is_exact_however_many_texts_look_like_one(places: int, near: str) -> None:
+    for shift in range(6):
+        value = {"pad": "x" * shift, "near": [near] * places, "n": 10**19 + 7}
+        assert codec.loads_exact(json.dumps(value).encode()) == value
+        value["n"] = "none"
+        assert codec.loads_exact(json.dumps(value).encode()) == value
+
+
+@pytest.mark.parametrize(("text", "value"), [(b'{"n":%d}' % 2**70, {"n": 2**70}), (b'{"n":7}', {"n": 7})])
+def test_numbers_can_be_made_exact_later(text: bytes, value: Any) -> None:
+    read, as_sent = codec.loads_first_as_sent(text, exact=False)
+    assert as_sent
+    assert codec.exactly(read, text) == value
+
+
+def test_numbers_before_what_is_ignored_are_exact_at_once() -> None:
+    assert codec.loads_first_as_sent(b'{"n":%d}data: x' % 2**70, exact=False) == ({"n": 2**70}, False)

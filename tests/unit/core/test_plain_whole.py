@@ -1,11 +1,14 @@
 """Whole answers that are canonical at first sight leave as a closer look would have them leave."""
 
+import dataclasses
+import json
 from typing import Any
 
 import pytest
 
 from proxy.core import usage, whole
 from proxy.core.dialect import Dialect, FinishReasons, Tags
+from proxy.core.render import Form, Rendering
 from proxy.core.short_way import is_plain
 from proxy.core.stream import WholePipeline
 from proxy.core.timeline import Timeline
@@ -98,6 +101,24 @@ def test_a_first_sight_says_what_a_closer_look_says(dialect: Dialect | None, mon
     at_sight = [answered(body, dialect) for body in bodies]
     monkeypatch.setattr(whole, "is_plain", lambda *_: False)
     assert [answered(body, dialect) for body in bodies] == at_sight
+
+
+@pytest.mark.parametrize("form", ["reasoning_content", "reasoning", "think_tags", "drop", "passthrough"])
+@pytest.mark.parametrize(
+    "message", [{"content": "x"}, {"content": "x", "reasoning": "a"}, {"content": "<think>a</think>x"}]
+)
+def test_large_numbers_are_exact_whatever_leaves(form: Form, message: dict[str, Any]) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": "stop"}
+    choice["content_filter_results"] = {"n": -(2**70)}
+    body = {**FRAME, "object": "chat.completion", "prompt_token_ids": [2**70], "choices": [choice]}
+    kept: list[dict[str, Any]] = []
+    for keep in (None, kept.append):
+        pipeline = WholePipeline(dataclasses.replace(context(None, Rendering(form)), keep=keep), Timeline(0.0))
+        pipeline.feed(dumped(body), 1.0)
+        told = json.loads(pipeline.close(2.0))
+        assert told["prompt_token_ids"] == [2**70]
+        assert told["choices"][0]["content_filter_results"] == {"n": -(2**70)}
+    assert len(kept) == 1
 
 
 @pytest.mark.parametrize(("message", "plain"), MESSAGES)
