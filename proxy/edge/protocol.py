@@ -63,11 +63,13 @@ class ClientConnection(Intake):
         if self._left == len(data) - begin:  # as most
             self._left = 0
             request.take_in(data[begin:])
+            request.begin(self._relayed)
         else:
+            request.headers = {**known.headers, "content-length": str(self._left)}  # who answers may refuse it at once
             self._arrives()
-            self._in_head = False
+            self._arrived_bytes = begin
+            request.begin(self._relayed)
             self._more(data[begin:])
-        request.begin(self._relayed)
 
     def _more(self, data: bytes) -> None:
         """More of a body whose head was known, and perhaps what follows it."""
