@@ -21,11 +21,13 @@ _OPEN = "paced.reasoning_content.20.1000"
 _WHOLE = "whole.reasoning_content.200.0"
 _BRIEF = "burst.reasoning_content.9.0"
 _WORK = (
-    ("whole", "1 kB answers in one body", _WHOLE),
-    ("brief", "streams of 9 events in one write", _BRIEF),
-    ("burst", "200 events in one write", "burst.reasoning_content.200.0"),
-    ("tags", "200 events in one write, with cut tags", "burst.think_tags.200.0"),
+    ("whole", "1 kB answers in one body", _WHOLE, None),
+    ("brief", "streams of 9 events in one write", _BRIEF, None),
+    ("burst", "200 events in one write", "burst.reasoning_content.200.0", None),
+    ("tags", "200 events in one write, with cut tags", "burst.think_tags.200.0", None),
+    ("rendered", "the same, each parsed and rendered as `reasoning`", "burst.think_tags.200.0", "reasoning"),
 )
+"""Name, what it is, model, and the rendering that is asked for where it is another than the proxy's own."""
 _LONG = "burst.reasoning_content.100000.0"
 """27 MB."""
 
@@ -72,14 +74,15 @@ def _open_streams(turn: Turn) -> Figures:
     return {**spent, "errors": loaded.errors}
 
 
-def _two_workers(model: str) -> Callable[[Turn], Figures]:
+def _two_workers(model: str, rendering: str | None) -> Callable[[Turn], Figures]:
     def measure(turn: Turn) -> Figures:
         rates = []
         for workers in (1, 2):
             with turn.fresh(workers) as running:
+                asking = running.asking if rendering is None else {**running.asking, "x-reasoning-render": rendering}
                 for seconds in (1.0, 3.0):  # the first warms up
                     spent = turn.kit.cpu_s()
-                    loaded = turn.kit.closed(running.port, model, 2 * WHOLE_CONNECTIONS, seconds, **running.asking)
+                    loaded = turn.kit.closed(running.port, model, 2 * WHOLE_CONNECTIONS, seconds, **asking)
                     spent = (turn.kit.cpu_s() - spent) / loaded.seconds
                 rates.append(loaded.answers / loaded.seconds)
         return {"throughput_ratio": rates[1] / rates[0], "answers_per_s": rates[1], "kit_busy": spent}
@@ -125,8 +128,16 @@ def extent_cells() -> list[Cell]:
         Cell("start", "start until the port is open, and memory then", "", _BRIEF, _start, awake=False),
         Cell("open", many, "", _BRIEF, _open_streams, also=(_OPEN,)),
         *(
-            Cell(f"workers.{name}", f"{workers}: {what}", "", model, _two_workers(model), peers=_scales, awake=False)
-            for name, what, model in _WORK
+            Cell(
+                f"workers.{name}",
+                f"{workers}: {what}",
+                "",
+                model,
+                _two_workers(model, form),
+                peers=_scales,
+                awake=False,
+            )
+            for name, what, model, form in _WORK
         ),
         Cell("slow", slow, "", _BRIEF, _slow_reader, also=(_LONG,), awake=False),
         Cell("leave", leave, "", _BRIEF, _leave, also=(_LASTING,), awake=False),

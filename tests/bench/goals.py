@@ -72,8 +72,8 @@ _DELAY = "added delay per event, 100 paced streams"
 _MOST = "most 20 ms streams on one worker"
 _MEMORY = "resident memory with 1,000 open streams"
 _OPEN = "start to open port"
-_TWO = "two workers against one, think tags"
-"""Whole answers and brief streams keep upstream and clients too busy on the core that they share with a worker."""
+_TWO = "two workers against one, tags rendered as `reasoning`"
+"""In the other shapes upstream and clients take 0.2 to 0.4 of the core that they share with a worker, in this one 0.07."""
 
 GOALS = (
     Goal(_REQUEST, "must", "<= 10x nginx", _cpu(_WHOLE, "nginx"), 10),
@@ -103,7 +103,7 @@ GOALS = (
     Goal(_MEMORY, "goal", "<= 60 MB", _value("open", "rss_mb"), 60),
     Goal(_OPEN, "must", "<= 0.6 s", _value("start", "start_s"), 0.6),
     Goal(_OPEN, "goal", "<= 0.3 s", _value("start", "start_s"), 0.3),
-    Goal(_TWO, "must", ">= 1.7x", _value("workers.tags", "throughput_ratio"), 1.7, at_least=True),
+    Goal(_TWO, "must", ">= 1.7x", _value("workers.rendered", "throughput_ratio"), 1.7, at_least=True),
     Goal("think tags in bursts, per event", "must", "<= 2x the field", _tags, 2),
     Goal("think tags in bursts, per event", "goal", "<= 1.4x the field", _tags, 1.4),
 )
