@@ -315,10 +315,12 @@ class Relay:
     def _enter(self) -> None:
         """Metrics and log lines of all requests that ended in one turn of the event loop: one after another they take less."""
         ended, self._ended = self._ended, []
-        for exchange in ended:
-            exchange.target.ended(exchange)
-        for exchange in ended:
-            self._log.request(exchange)
+        try:
+            for exchange in ended:
+                exchange.target.ended(exchange)
+        finally:
+            for exchange in ended:
+                self._log.request(exchange)
 
     def _beats(self, outlet: Outlet, heartbeat_s: float) -> None:
         if heartbeat_s:

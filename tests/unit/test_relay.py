@@ -13,6 +13,7 @@ from proxy.relay import KEEP_ALIVE, Drain, Outlet, Relay
 from proxy.telemetry.exchange import Exchange
 from proxy.telemetry.logs import Log
 from proxy.telemetry.metrics import Metrics
+from proxy.telemetry.target import TargetMetrics
 from proxy.upstream.attempts import Plan
 from proxy.upstream.sweep import Sweep
 from tests.support.connected import settled
@@ -191,3 +192,19 @@ def test_requests_that_end_in_one_turn_are_all_counted_and_logged_in_their_order
     assert [
         line.rpartition(" ")[2] for line in counts if 'outcome="client_error"' in line and 'stream="false"' in line
     ] == ["6.0"]
+
+
+def test_request_that_cannot_be_counted_takes_no_line_from_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, metrics, told = io.StringIO(), Metrics("1"), list[object]()
+    relay = Relay(Log(out), Drain(), Clock())
+    monkeypatch.setattr(TargetMetrics, "ended", lambda *_: 1 / 0)
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+        for number in range(3):
+            await relay.run(Exchange(f"id-{number}", 0.0, metrics.unmatched(), Timeline(0.0)), Client(), Refused())
+        await settled()
+
+    asyncio.run(run())
+    assert [json.loads(line)["request_id"] for line in out.getvalue().splitlines()] == ["id-0", "id-1", "id-2"]
+    assert [type(error) for error in told] == [ZeroDivisionError]
