@@ -103,7 +103,7 @@ class ChatQuestion(RawQuestion):
     _context: AnswerContext
 
     def __init__(self, aim: Aim, asked: Asked) -> None:
-        RawQuestion.__init__(self, aim, asked)  # `super()` would take as long as all of it
+        RawQuestion.__init__(self, aim, asked)  # `super()` takes 0.1 µs more
         self._expecting: StreamPipeline | None = None
 
     def ask(self) -> Self:

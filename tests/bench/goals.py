@@ -73,7 +73,7 @@ _MOST = "most 20 ms streams on one worker"
 _MEMORY = "resident memory with 1,000 open streams"
 _OPEN = "start to open port"
 _TWO = "two workers against one, tags rendered as `reasoning`"
-"""In the other shapes upstream and clients take 0.2 to 0.4 of the core that they share with a worker, in this one 0.07."""
+"""In the other shapes upstream and clients take 0.2 to 0.4 of the core that they share with a worker, in this one 0.06."""
 
 GOALS = (
     Goal(_REQUEST, "must", "<= 10x nginx", _cpu(_WHOLE, "nginx"), 10),

@@ -17,6 +17,7 @@ from tests.support.streams import FRAME, context, dumped
 ANYWHERE = Dialect(tags=Tags(position="anywhere", blocks="all"))
 INSIDE = Dialect(tags=Tags(implicit_start="always"))
 RENAMED = Dialect(finish_reason=FinishReasons({"stop": "length"}))
+READ_FROM_CONTENT = Dialect(fields=("content", "role"))
 UNTAGGED = Dialect(tags=Tags(pairs=()))
 COUNTS = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
 
@@ -87,7 +88,7 @@ ANSWERS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("dialect", [None, ANYWHERE, INSIDE, RENAMED, UNTAGGED])
+@pytest.mark.parametrize("dialect", [None, ANYWHERE, INSIDE, RENAMED, READ_FROM_CONTENT, UNTAGGED])
 def test_a_first_sight_says_what_a_closer_look_says(dialect: Dialect | None, monkeypatch: pytest.MonkeyPatch) -> None:
     choices = [{"message": {"role": "assistant", **message}} for message, _ in MESSAGES] + CHOICES
     full = [
@@ -127,8 +128,8 @@ def test_a_message_is_plain_where_nothing_of_it_wants_to_be_read(message: dict[s
 
     reader = DialectReader(Dialect(), thinking=True)
     assert is_plain({"role": "assistant", **message}, reader) is plain
-    inside = DialectReader(INSIDE, thinking=True)
-    assert not is_plain({"role": "assistant", **message}, inside)
+    for dialect in (INSIDE, READ_FROM_CONTENT):
+        assert not is_plain({"role": "assistant", **message}, DialectReader(dialect, thinking=True))
 
 
 @pytest.mark.parametrize(("text", "leaves"), [("a b", True), ("a <b", False), ("<think>", False)])
