@@ -349,3 +349,12 @@ def test_an_escape_in_front_of_a_quote_is_no_end(monkeypatch: pytest.MonkeyPatch
     data = body(chunk(ROLE), *map(chunk, deltas), chunk({}, "stop"))
     said = [json.loads(one[6:])["choices"][0]["delta"] for one in both([data], context()).out.split(b"\n\n")[:-2]]
     assert "".join(one.get("reasoning_content", "") for one in said) == "ab" + "".join(words) + "c"
+
+
+@pytest.mark.parametrize("other", ["", "not the same", "the same, and more"])
+def test_a_text_that_is_not_said_twice_ends_a_run_of_those_that_are(other: str) -> None:
+    def twice(text: str, again: str) -> bytes:
+        return event(chunk({"reasoning": text, "reasoning_content": again}))
+
+    same = twice("the same", "the same")
+    both([same * 6 + twice("the same", other) + same * 2 + twice("", other) + DONE], context())

@@ -122,6 +122,17 @@ def test_large_numbers_are_exact_whatever_leaves(form: Form, message: dict[str, 
     assert len(kept) == 1
 
 
+@pytest.mark.parametrize("form", ["reasoning_content", "think_tags", "drop", "passthrough"])
+@pytest.mark.parametrize(("message", "source"), [({"reasoning_content": "a"}, "reasoning_content"), ({}, None)])
+def test_where_reasoning_was_seen_is_told_whatever_leaves(
+    form: Form, message: dict[str, Any], source: str | None
+) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "x", **message}, "finish_reason": "stop"}
+    pipeline = WholePipeline(context(None, Rendering(form)), Timeline(0.0))
+    pipeline.feed(dumped({**FRAME, "object": "chat.completion", "choices": [choice]}), 1.0)
+    assert pipeline.close(2.0) and pipeline.source == source
+
+
 @pytest.mark.parametrize(("message", "plain"), MESSAGES)
 def test_a_message_is_plain_where_nothing_of_it_wants_to_be_read(message: dict[str, Any], plain: bool) -> None:
     from proxy.core.choice import DialectReader
